@@ -1,0 +1,147 @@
+"""What happens to a job, in words that travel. Pure: no I/O, no framework.
+
+Facts (`Fact`) are rows of JobEvent: complete, ordered by seq, kept. Ticks and previews are worth
+nothing a second later and live in Redis only. Every message to a viewer is one of these.
+"""
+
+import struct
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One row of a job's history. seq is dense from 1 within the job."""
+
+    job: UUID
+    seq: int
+    kind: str  # submitted, claimed, succeeded, …: see FACT_KINDS
+    state: str  # the job's state after it
+    attempt: int
+    at: str  # ISO 8601, UTC
+    data: dict[str, Any]
+
+
+FACT_KINDS = frozenset(
+    {
+        "submitted",
+        "claimed",
+        "succeeded",
+        "failed",
+        "requeued",
+        "released",
+        "parked",
+        "cancel_requested",
+        "cancelled",
+        "expired",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed:
+    """A running attempt finished a denoising step, or moved on to another phase."""
+
+    job: UUID
+    attempt: int
+    phase: str  # loading, denoising, decoding, encoding, saving
+    step: int  # done, 0 to steps
+    steps: int
+    seconds_left: float | None  # to the end of the whole job; None while unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previewed:
+    """A newer preview of a job lies under its key; this only announces it."""
+
+    job: UUID
+    attempt: int
+    step: int
+
+
+def to_wire(event: Fact | Progressed | Previewed) -> dict[str, Any]:
+    """JSON-ready, with the event's name under "type"."""
+    wire = asdict(event)
+    wire["job"] = str(event.job)
+    return {"type": _NAMES[type(event)], **wire}
+
+
+def from_wire(wire: dict[str, Any]) -> Fact | Progressed | Previewed:
+    """The inverse of to_wire. Raises KeyError, TypeError or ValueError on anything else."""
+    values = dict(wire)
+    kind = values.pop("type")
+    values["job"] = UUID(values["job"])
+    return _CLASSES[kind](**values)
+
+
+_CLASSES: dict[str, type[Fact] | type[Progressed] | type[Previewed]] = {
+    "fact": Fact,
+    "tick": Progressed,
+    "preview": Previewed,
+}
+_NAMES = {cls: name for name, cls in _CLASSES.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewHeader:
+    """The 52 bytes before every preview's image, little-endian.
+
+    The image is a sprite: frames tiles of tile_width × tile_height pixels, left to right.
+    """
+
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<2sBB16sIIIHHHHQI")
+    MAGIC: ClassVar[bytes] = b"TV"
+    VERSION: ClassVar[int] = 1
+    CODECS: ClassVar[tuple[str, ...]] = ("jpeg", "webp", "png")
+
+    job: UUID
+    attempt: int
+    step: int
+    steps: int
+    frames: int
+    tile_width: int  # pixels
+    tile_height: int  # pixels
+    server_us: int  # microseconds since 1970 on the worker's clock
+    codec: str
+    size: int  # bytes of the image that follows
+
+    def pack(self) -> bytes:
+        return self.FORMAT.pack(
+            self.MAGIC,
+            self.VERSION,
+            self.CODECS.index(self.codec),
+            self.job.bytes,
+            self.attempt,
+            self.step,
+            self.steps,
+            self.frames,
+            self.tile_width,
+            self.tile_height,
+            0,
+            self.server_us,
+            self.size,
+        )
+
+    @classmethod
+    def unpack(cls, message: bytes) -> "PreviewHeader":
+        """Raises ValueError when the message is not a preview of this version."""
+        if len(message) < cls.FORMAT.size:
+            raise ValueError(f"a preview has at least {cls.FORMAT.size} bytes, not {len(message)}")
+        magic, version, codec, job, attempt, step, steps, frames, width, height, _, at, size = (
+            cls.FORMAT.unpack_from(message)
+        )
+        if magic != cls.MAGIC or version != cls.VERSION:
+            raise ValueError("not a preview of version 1")
+        return cls(
+            job=UUID(bytes=job),
+            attempt=attempt,
+            step=step,
+            steps=steps,
+            frames=frames,
+            tile_width=width,
+            tile_height=height,
+            server_us=at,
+            codec=cls.CODECS[codec],
+            size=size,
+        )

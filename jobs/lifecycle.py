@@ -1,0 +1,81 @@
+"""The life of a job as data: states, moves, and which move leads where. Pure: no I/O, no framework.
+
+`jobs/actions.py` turns each move into one compare-and-swap; nothing else decides where a job may go.
+"""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    QUEUED = "queued"  # waiting for a worker; a delay is QUEUED with run_at in the future
+    RUNNING = "running"  # one attempt holds the lease
+    SUCCEEDED = "succeeded"  # final: the video of the attempt that succeeded exists
+    FAILED = "failed"  # final: will never work (bad input, refused by the model)
+    PARKED = "parked"  # final: attempts used up; an operator looks at it
+    CANCELLED = "cancelled"  # final: someone with the right asked for it
+    EXPIRED = "expired"  # final: its deadline passed while it waited
+
+
+FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.PARKED, State.CANCELLED, State.EXPIRED})
+
+
+class Move(StrEnum):
+    CLAIM = "claim"  # a worker takes it: attempt + 1
+    SUCCEED = "succeed"
+    FAIL = "fail"  # permanent error
+    REQUEUE = "requeue"  # an attempt was lost or failed in passing, and tries are left
+    RELEASE = "release"  # handed back without spending an attempt (drain, preemption)
+    PARK = "park"  # as REQUEUE, but no tries are left
+    CANCEL = "cancel"
+    EXPIRE = "expire"
+
+
+TABLE: dict[tuple[State, Move], State] = {
+    (State.QUEUED, Move.CLAIM): State.RUNNING,
+    (State.QUEUED, Move.CANCEL): State.CANCELLED,
+    (State.QUEUED, Move.EXPIRE): State.EXPIRED,
+    (State.RUNNING, Move.SUCCEED): State.SUCCEEDED,
+    (State.RUNNING, Move.FAIL): State.FAILED,
+    (State.RUNNING, Move.REQUEUE): State.QUEUED,
+    (State.RUNNING, Move.RELEASE): State.QUEUED,
+    (State.RUNNING, Move.PARK): State.PARKED,
+    (State.RUNNING, Move.CANCEL): State.CANCELLED,
+}
+
+
+class Outcome(StrEnum):
+    """How one attempt ended. RUNNING until then; never rewritten after."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # it reported an error itself
+    LOST = "lost"  # its lease ran out, or its worker came back as another process
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+
+
+def sources(move: Move) -> frozenset[State]:
+    """The states from which a move is allowed."""
+    return frozenset(state for state, known in TABLE if known is move)
+
+
+def target(move: Move) -> State:
+    """The one state a move leads to, from wherever it is allowed."""
+    (state,) = {to for (_, known), to in TABLE.items() if known is move}
+    return state
+
+
+def move_after_failure(
+    *, permanent: bool, cancel_requested: bool, spent: int, max_attempts: int
+) -> Move:
+    """What becomes of a running job whose attempt ended without a video.
+
+    spent counts the attempts used up, this one included; released ones do not count.
+    """
+    if cancel_requested:
+        return Move.CANCEL
+    if permanent:
+        return Move.FAIL
+    if spent >= max_attempts:
+        return Move.PARK
+    return Move.REQUEUE
