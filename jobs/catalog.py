@@ -1,6 +1,6 @@
-"""The models on offer, read from deploy/models.toml: what a page or the API may ask for.
+"""A models file (deploy/models.toml) as data: each model's limits, defaults and words.
 
-Knows no torch: the worker reads the same file and finds the code for an entry by its family.
+The site reads it for its forms; the worker reads the same file and finds the code by the family.
 """
 
 import tomllib
@@ -10,9 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
-from jobs.errors import BadSpec
 from jobs.spec import Limits
 
 
@@ -43,7 +40,7 @@ class ModelEntry:
 
 
 def parse(text: str) -> dict[str, ModelEntry]:
-    """Entries by name, in the file's order. Raises KeyError, TypeError or ValueError on nonsense."""
+    """Entries by name, in the file's order. Nonsense raises KeyError, TypeError or ValueError."""
     return {name: _entry(name, values) for name, values in tomllib.loads(text).items()}
 
 
@@ -66,17 +63,5 @@ def _entry(name: str, values: Mapping[str, Any]) -> ModelEntry:
 
 @cache
 def load(path: Path) -> dict[str, ModelEntry]:
+    """Entries of one file. Raises what parse raises, and OSError."""
     return parse(path.read_text(encoding="utf-8"))
-
-
-def models() -> dict[str, ModelEntry]:
-    """The entries of this installation; the first is the default."""
-    return load(Path(settings.T2V_MODELS_FILE))
-
-
-def find(name: str) -> ModelEntry:
-    """Raises BadSpec when this installation does not offer the model."""
-    offered = models()
-    if name not in offered:
-        raise BadSpec({"model": f"There is no model {name!r}; choose {', '.join(offered)}."})
-    return offered[name]

@@ -61,3 +61,17 @@ class LostClaim(Refusal):
 
     code = "lost_claim"
     status = 409
+
+
+class TooManyJobs(Refusal):
+    """The owner has as many unfinished jobs as one person may have."""
+
+    code = "too_many_jobs"
+    status = 429
+    retryable = True
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"You have {most} unfinished jobs, the most that one person may have; "
+            "wait for one to end, or cancel one."
+        )

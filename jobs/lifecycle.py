@@ -1,6 +1,6 @@
-"""The life of a job as data: states, moves, and which move leads where. Pure: no I/O, no framework.
+"""The life of a job as data: states, moves, which move leads where. Pure: no I/O, no framework.
 
-`jobs/actions.py` turns each move into one compare-and-swap; nothing else decides where a job may go.
+`jobs/actions.py` turns each move into one compare-and-swap; nothing else moves a job.
 """
 
 from enum import StrEnum

@@ -1,0 +1,89 @@
+"""The cast and the stage of every test: alice owns, bob is her team-mate, olga operates, charlie
+must see nothing."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from django.conf import LazySettings
+
+from accounts.models import User
+from accounts.roles import Role
+from jobs import actions, dispatch, offer
+from jobs.actions import Claim
+from jobs.models import Job
+
+PASSWORD = "correct horse battery"
+
+
+def _user(email: str, role: Role = Role.MEMBER) -> User:
+    return User.objects.create_user(email, PASSWORD, role=role, is_staff=role is Role.OPERATOR)
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return _user("alice@example.com")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    return _user("bob@example.com")
+
+
+@pytest.fixture
+def olga(db: None) -> User:
+    return _user("olga@example.com", Role.OPERATOR)
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    return _user("charlie@example.com")
+
+
+@pytest.fixture
+def submit(alice: User) -> Callable[..., Job]:
+    """Submits a job as alice; keywords as of offer.make_spec."""
+
+    def _submit(prompt: str = "a red circle moving right", **wanted: object) -> Job:
+        blank = dict.fromkeys(("model", "size", "frames", "steps", "guidance", "seed"))
+        spec = offer.make_spec(prompt=prompt, **{**blank, **wanted})  # type: ignore[arg-type]
+        return actions.submit(owner=alice, spec=spec)
+
+    return _submit
+
+
+@pytest.fixture
+def claim() -> Callable[..., Claim]:
+    """Claims the next job as a worker; fails when there is none."""
+
+    def _claim(worker: str = "worker/1") -> Claim:
+        taken = actions.claim(worker=worker, pool="default")
+        assert taken is not None
+        return taken
+
+    return _claim
+
+
+@pytest.fixture
+def media(settings: LazySettings, tmp_path: Path) -> Path:
+    """An empty folder as storage."""
+    folder = tmp_path / "media"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "default": {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": folder},
+        },
+    }
+    return folder
+
+
+@pytest.fixture
+def empty_redis(settings: LazySettings) -> Iterator[redis.Redis]:
+    """This process's own Redis database, emptied."""
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5)
+    assert dispatch.wait_empty(5)
+    client.flushdb()
+    yield client
+    client.close()

@@ -1,0 +1,124 @@
+"""The one loop: a fold over steps that knows no model.
+
+A model is four functions over one state (engine.py). Cancel, drain, a lost lease, progress and
+previews all happen here, between two steps, and nowhere else.
+"""
+
+import time
+from collections.abc import Iterator
+from threading import Event
+from typing import Any, Protocol
+
+from gpu_worker.engine import Model, RenderState, Sprite
+from jobs.spec import RenderSpec
+
+PREVIEW_SECONDS = 0.2  # at most five previews a second
+PREVIEW_SHARE = 0.2  # and at most this share of the time for making them
+
+
+class Stopped(Exception):
+    """The render ended between two steps because somebody said so."""
+
+
+class Cancelled(Stopped):
+    pass
+
+
+class Drained(Stopped):
+    pass
+
+
+class Lost(Stopped):
+    pass
+
+
+class Lease(Protocol):
+    lost: Event
+    cancelled: Event
+
+    @property
+    def certain(self) -> bool: ...
+    def moved(self, step: int) -> None: ...
+
+
+class Reporter(Protocol):
+    def progress(
+        self, phase: str, *, step: int, steps: int, seconds_left: float | None = None
+    ) -> None: ...
+    def preview(self, sprite: Sprite, *, step: int, steps: int) -> None: ...
+
+
+def render(
+    model: Model[Any],
+    spec: RenderSpec,
+    *,
+    lease: Lease,
+    draining: Event,
+    reporter: Reporter,
+    tail_seconds: float,
+) -> Iterator[Any]:
+    """The clip's frames, uint8 (H, W, 3), one by one as they are decoded.
+
+    tail_seconds is what decoding and saving took the last time, for the time left.
+    Raises Stopped between two steps or frames, and what the model raises.
+    """
+    state: RenderState = model.begin(spec)
+    pace = _Pace(state.steps - state.step, tail_seconds)
+    while state.step < state.steps:
+        obey(lease, draining)
+        state = model.step(state)
+        lease.moved(state.step)
+        left = pace.stepped()
+        if lease.certain:
+            reporter.progress("denoising", step=state.step, steps=state.steps, seconds_left=left)
+            if pace.preview_is_due():
+                reporter.preview(model.preview(state), step=state.step, steps=state.steps)
+                pace.previewed()
+    obey(lease, draining)
+    reporter.progress("decoding", step=state.step, steps=state.steps, seconds_left=tail_seconds)
+    for frame in model.decode(state):
+        obey(lease, draining)
+        lease.moved(state.step)
+        yield frame
+
+
+def obey(lease: Lease, draining: Event) -> None:
+    """Raises the Stopped that applies; a lost lease first, for nothing may be said then."""
+    if lease.lost.is_set():
+        raise Lost
+    if lease.cancelled.is_set():
+        raise Cancelled
+    if draining.is_set():
+        raise Drained
+
+
+class _Pace:
+    """How fast the steps go, and when a preview may cost something again."""
+
+    def __init__(self, steps: int, tail_seconds: float) -> None:
+        self._left = steps
+        self._tail = tail_seconds
+        self._stepped_at = time.monotonic()
+        self._step_seconds: float | None = None
+        self._preview_from = 0.0
+        self._preview_started = 0.0
+
+    def stepped(self) -> float:
+        """Seconds to the end of the job."""
+        now = time.monotonic()
+        seconds = now - self._stepped_at
+        self._stepped_at = now
+        self._left -= 1
+        # The first step compiles and warms up; it counts until there is a second one.
+        mean = self._step_seconds
+        self._step_seconds = seconds if mean is None else 0.9 * mean + 0.1 * seconds
+        return self._left * self._step_seconds + self._tail
+
+    def preview_is_due(self) -> bool:
+        self._preview_started = time.monotonic()
+        return self._preview_started >= self._preview_from
+
+    def previewed(self) -> None:
+        now = time.monotonic()
+        cost = now - self._preview_started
+        self._preview_from = now + max(PREVIEW_SECONDS - cost, cost * (1 / PREVIEW_SHARE - 1))

@@ -1,0 +1,61 @@
+"""Celery's door: a knock wakes this child's runner; starting, draining and ending a child.
+
+The parent imports this file too, so it stays free of torch: the runner is loaded in the child.
+"""
+
+import importlib
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import billiard
+from celery import shared_task
+from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
+
+from jobs.dispatch import KNOCK
+
+if TYPE_CHECKING:
+    from gpu_worker.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 25.0  # a drain gets this long to reach the end of a step
+
+_child: "list[Runner]" = []  # the runner of this process, once it is a child
+
+
+@shared_task(name=KNOCK, ignore_result=True)
+def knock() -> None:
+    """There may be something to do. Takes no argument: a forged knock can only wake."""
+    for runner in _child:
+        runner.serve_knock()
+
+
+@worker_process_init.connect
+def _start_child(**_: Any) -> None:
+    try:
+        runner: Runner = importlib.import_module("gpu_worker.runner").start()
+    except Exception:
+        # A child that cannot render would only be replaced by another one: end the worker, loudly.
+        logger.exception("this worker cannot start")
+        os.kill(os.getppid(), signal.SIGTERM)
+        raise
+    _child.append(runner)
+    signal.signal(signal.SIGTERM, lambda *_: runner.drain())
+
+
+@worker_process_shutdown.connect
+def _end_child(**_: Any) -> None:
+    for runner in _child:
+        runner.drain()
+        if not runner.join(STOP_SECONDS):
+            logger.error("the render did not stop in %.0f s; its lease will run out", STOP_SECONDS)
+
+
+@worker_shutting_down.connect
+def _drain_children(**_: Any) -> None:
+    """In the parent, at SIGTERM: children give their job back after the step at hand."""
+    for process in billiard.active_children():
+        if process.pid is not None:
+            os.kill(process.pid, signal.SIGTERM)

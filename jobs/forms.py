@@ -1,0 +1,94 @@
+"""The composer: strings of a browser in, a RenderSpec out."""
+
+import uuid
+from typing import Any
+
+from django import forms
+
+from jobs import offer
+from jobs.errors import BadSpec
+from jobs.spec import MAX_SEED, RenderSpec
+
+
+class RenderForm(forms.Form):
+    """Fields of one render. Each bad value gets its own message at its own field."""
+
+    prompt = forms.CharField(
+        max_length=10_000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": "Say what the video should show."},
+    )
+    model = forms.ChoiceField(choices=[])
+    size = forms.CharField(max_length=20)
+    frames = forms.IntegerField(label="Length")
+    steps = forms.IntegerField()
+    guidance = forms.FloatField()
+    seed = forms.IntegerField(
+        required=False,
+        help_text="Blank: one is drawn, and kept with the video.",
+        error_messages={"invalid": f"A whole number from 0 to {MAX_SEED}, or blank."},
+    )
+    idempotency_key = forms.CharField(
+        max_length=100, widget=forms.HiddenInput, initial=lambda: str(uuid.uuid4())
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        entries = list(offer.models().values())
+        usual = entries[0].defaults
+        model = self.fields["model"]
+        assert isinstance(model, forms.ChoiceField)
+        model.choices = [(entry.name, entry.title) for entry in entries]
+        sizes = dict.fromkeys(size for entry in entries for size in entry.limits.sizes)
+        lengths = sorted({count for entry in entries for count in entry.limits.frames})
+        self.fields["size"].widget = forms.Select(
+            choices=[(f"{width}x{height}", f"{width} × {height}") for width, height in sizes]
+        )
+        self.fields["frames"].widget = forms.Select(
+            choices=[(count, f"{count} frames") for count in lengths]
+        )
+        for name, initial in {
+            "model": entries[0].name,
+            "size": f"{usual.width}x{usual.height}",
+            "frames": usual.frames,
+            "steps": usual.steps,
+            "guidance": usual.guidance,
+        }.items():
+            self.fields[name].initial = initial
+
+    def clean_size(self) -> tuple[int, int]:
+        width, _, height = self.cleaned_data["size"].partition("x")
+        if not (width.isdecimal() and height.isdecimal()):
+            raise forms.ValidationError("Choose a size like 64x64.")
+        return int(width), int(height)
+
+    def to_spec(self) -> RenderSpec | None:
+        """None when a value is outside the model's limits; the messages are at the fields then."""
+        given = self.cleaned_data
+        try:
+            return offer.make_spec(
+                model=given["model"],
+                prompt=given["prompt"],
+                size=given["size"],
+                frames=given["frames"],
+                steps=given["steps"],
+                guidance=given["guidance"],
+                seed=given["seed"],
+            )
+        except BadSpec as refusal:
+            for field, message in refusal.fields.items():
+                self.add_error(field, message)
+            return None
+
+
+def initial_from(spec: dict[str, Any]) -> dict[str, Any]:
+    """The form's values that make the same video again."""
+    return {
+        "prompt": spec["prompt"],
+        "model": spec["model"],
+        "size": f"{spec['width']}x{spec['height']}",
+        "frames": spec["frames"],
+        "steps": spec["steps"],
+        "guidance": spec["guidance"],
+        "seed": spec["seed"],
+    }

@@ -1,0 +1,16 @@
+"""Admission: what one person may have waiting."""
+
+from django.conf import settings
+
+from accounts.models import User
+from jobs.errors import TooManyJobs
+from jobs.lifecycle import FINAL
+from jobs.models import Job
+
+
+def admit(owner: User) -> None:
+    """Raises TooManyJobs when the owner has as many unfinished jobs as one person may have."""
+    unfinished = Job.objects.filter(owner=owner).exclude(state__in=FINAL)
+    most = settings.T2V_MAX_UNFINISHED
+    if unfinished[: most + 1].count() >= most:
+        raise TooManyJobs(most)

@@ -1,0 +1,216 @@
+"""Jobs and what belongs to them: fields, constraints, indexes. No verbs: see actions.py."""
+
+import uuid
+from datetime import timedelta
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from jobs.lifecycle import FINAL, Outcome, State
+from jobs.spec import RenderSpec
+
+LEASE = timedelta(seconds=60)
+_FINAL = sorted(state.value for state in FINAL)
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def newest_first(self) -> "JobQuerySet":
+        return self.order_by("-created_at", "-id")
+
+    def with_request(self) -> "JobQuerySet":
+        return self.select_related("request")
+
+
+class Job(models.Model):
+    """The hot columns: claims and leases rewrite this row, so the prompt lives in JobRequest."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="jobs")
+    state = models.CharField(
+        max_length=12,
+        choices=[(state.value, state.name.title()) for state in State],
+        default=State.QUEUED.value,
+    )
+    version = models.PositiveIntegerField(default=1)  # the seq of its newest event
+    pool = models.CharField(max_length=50, default="default")
+    priority = models.SmallIntegerField(default=0)  # higher first
+    attempt = models.PositiveIntegerField(default=0)  # the fencing token: + 1 with every claim
+    releases = models.PositiveIntegerField(default=0)  # attempts handed back unspent
+    max_attempts = models.PositiveSmallIntegerField(default=3)
+    run_at = models.DateTimeField(default=timezone.now)  # not before
+    deadline = models.DateTimeField(null=True, blank=True)  # no start after
+    lease_until = models.DateTimeField(null=True, blank=True)
+    worker = models.CharField(max_length=200, blank=True)  # who holds the lease
+    step = models.PositiveIntegerField(
+        default=0
+    )  # as of the last renewal; the live side knows better
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)  # the newest attempt's start
+    finished_at = models.DateTimeField(null=True, blank=True)
+    error_code = models.CharField(max_length=50, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+    idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 - NULLs are never equal
+
+    objects: ClassVar[JobQuerySet] = JobQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="jobs_running_holds_a_lease",
+                condition=Q(state=State.RUNNING.value, lease_until__isnull=False) & ~Q(worker="")
+                | ~Q(state=State.RUNNING.value) & Q(lease_until__isnull=True, worker=""),
+            ),
+            models.CheckConstraint(
+                name="jobs_final_has_an_end",
+                condition=Q(state__in=_FINAL, finished_at__isnull=False)
+                | ~Q(state__in=_FINAL) & Q(finished_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="jobs_spent_within_max",
+                condition=Q(attempt__lte=F("max_attempts") + F("releases")),
+            ),
+            models.CheckConstraint(
+                name="jobs_success_was_not_cancelled",
+                condition=~Q(state=State.SUCCEEDED.value) | Q(cancel_requested_at__isnull=True),
+            ),
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"], name="jobs_one_job_per_idempotency_key"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                F("pool"),
+                F("priority").desc(),
+                F("run_at"),
+                F("id"),
+                name="jobs_queue",
+                condition=Q(state=State.QUEUED.value),
+            ),
+            models.Index(
+                fields=["lease_until"], name="jobs_leases", condition=Q(state=State.RUNNING.value)
+            ),
+            models.Index(
+                fields=["deadline"],
+                name="jobs_deadlines",
+                condition=Q(state=State.QUEUED.value, deadline__isnull=False),
+            ),
+            models.Index(fields=["owner", "-created_at", "-id"], name="jobs_of_owner"),
+        ]
+
+    def __str__(self) -> str:
+        return f"job {self.id} ({self.state})"
+
+    @property
+    def spent(self) -> int:
+        """Attempts used up; those handed back do not count."""
+        return self.attempt - self.releases
+
+
+class JobRequest(models.Model):
+    """What was asked for: wide, written once."""
+
+    job = models.OneToOneField(Job, models.CASCADE, primary_key=True, related_name="request")
+    prompt = models.TextField()
+    spec = models.JSONField()  # RenderSpec.as_dict()
+    digest = models.CharField(max_length=64)  # RenderSpec.digest()
+    model_digest = models.CharField(
+        max_length=64, blank=True
+    )  # of the weights, as on offer at submit
+
+    def __str__(self) -> str:
+        return f"request of {self.job_id}"
+
+    def render_spec(self) -> RenderSpec:
+        return RenderSpec.from_dict(self.spec)
+
+
+class JobEvent(models.Model):
+    """One fact of a job's history; seq is dense from 1 and equals Job.version at that time."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="events")
+    seq = models.PositiveIntegerField()
+    kind = models.CharField(max_length=30)  # one of jobs.events.FACT_KINDS
+    state = models.CharField(max_length=12)
+    attempt = models.PositiveIntegerField()
+    at = models.DateTimeField(default=timezone.now)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["job", "seq"], name="jobs_event_seq"),
+            models.UniqueConstraint(
+                fields=["job"], name="jobs_one_final_event", condition=Q(state__in=_FINAL)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} #{self.seq} {self.kind}"
+
+
+class Attempt(models.Model):
+    job = models.ForeignKey(Job, models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    worker = models.CharField(max_length=200)
+    outcome = models.CharField(
+        max_length=12,
+        choices=[(outcome.value, outcome.name.title()) for outcome in Outcome],
+        default=Outcome.RUNNING.value,
+    )
+    started_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    error_code = models.CharField(max_length=50, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+    fingerprint = models.JSONField(default=dict)  # what a bit-identical repeat depends on
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["job", "number"], name="jobs_attempt_number"),
+            models.UniqueConstraint(
+                fields=["job"],
+                name="jobs_one_live_attempt",
+                condition=Q(outcome=Outcome.RUNNING.value),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.job_id}"
+
+
+class Artifact(models.Model):
+    """A file of the attempt that succeeded; the key carries the attempt."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="artifacts")
+    attempt = models.PositiveIntegerField()
+    name = models.CharField(max_length=50)  # video.mp4, poster.png
+    key = models.CharField(max_length=300, unique=True)
+    content_type = models.CharField(max_length=100)
+    size = models.PositiveBigIntegerField()  # bytes
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["job", "name"], name="jobs_artifact_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Worker(models.Model):
+    """A GPU child that serves a pool; a new process under an old name replaces it."""
+
+    name = models.CharField(primary_key=True, max_length=150)
+    incarnation = models.UUIDField()  # one process's life
+    pool = models.CharField(max_length=50)
+    device = models.CharField(max_length=200, blank=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    ready_at = models.DateTimeField(null=True, blank=True)  # its first model is loaded
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,223 @@
+"""The supervisor with real processes: logs, restarts, an end that leaves nothing behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 20.0  # seconds; two shared cores are slow at times
+
+# argv: stop_seconds, then name and Python source of each part.
+HARNESS = """
+import sys
+from t2v_site.supervisor import Part, Supervisor
+stop_seconds, *rest = sys.argv[1:]
+parts = [Part(n, [sys.executable, "-c", c]) for n, c in zip(rest[::2], rest[1::2])]
+asked = []
+supervisor = Supervisor(parts, lambda: None, stop_seconds=float(stop_seconds))
+sys.exit(supervisor.run(lambda: asked.append(1) or len(asked) == 2, lambda: print("READY")))
+"""
+WAITS = "import time; print('here', flush=True); time.sleep(600)"
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WAITS
+PARENT = (
+    "import os, subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', "
+    "'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)']); "
+    "print('grandchild', c.pid, flush=True); time.sleep(600)"
+)
+
+
+def eventually(question: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not question():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+class Site:
+    """A supervisor in a process of its own, its output in a file."""
+
+    def __init__(self, log: Path, *parts: str, stop_seconds: float = 8) -> None:
+        self.log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", HARNESS, str(stop_seconds), *parts],
+                cwd=ROOT,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def says(self, words: str, times: int = 1) -> None:
+        def said() -> bool:
+            return len(re.findall(words, self.text())) >= times
+
+        eventually(said, f"{words!r} was not said {times} times:\n{self.text()}")
+
+    def pids(self) -> list[int]:
+        """The main processes of the parts, and what their lines call a grandchild."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").parent.parent
+        children = [
+            int(pid) for task in listed.iterdir() for pid in (task / "children").read_text().split()
+        ]
+        return children + [int(pid) for pid in re.findall(r"grandchild (\d+)", self.text())]
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    made: list[Site] = []
+
+    def start(*parts: str, stop_seconds: float = 8) -> Site:
+        made.append(Site(tmp_path / f"{len(made)}.log", *parts, stop_seconds=stop_seconds))
+        return made[-1]
+
+    yield start
+    for one in made:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+
+
+def test_each_line_says_when_and_from_whom_it_is(site: Callable[..., Site]) -> None:
+    run = site("web", WAITS, "worker", "print('é' * 20000, flush=True); " + WAITS)
+    run.says(r"\d\d:\d\d:\d\d web +\| here")
+    run.says(r"\d\d:\d\d:\d\d worker +\| here")
+    assert run.end(signal.SIGINT) == 0
+    lines = run.text().splitlines()
+    assert max(len(line.encode()) for line in lines) < 9000, "an endless line was printed whole"
+    assert sum(line.count("é") for line in lines) >= 19_990
+
+
+def test_ready_is_asked_until_it_says_yes_and_told_once(site: Callable[..., Site]) -> None:
+    run = site("web", WAITS)
+    run.says("READY")
+    run.says("here")
+    assert run.end(signal.SIGTERM) == 0
+    assert run.text().count("READY") == 1
+
+
+def test_a_part_that_dies_starts_again_ever_later_and_then_ends_everything(
+    site: Callable[..., Site],
+) -> None:
+    run = site("broken", "print('no key', flush=True); raise SystemExit(3)", "web", WAITS)
+    begin = time.monotonic()
+    assert run.process.wait(DEADLINE) == 1
+    assert time.monotonic() - begin > 0.5 + 1 + 2 + 4, "the pauses did not double"
+    said = run.text()
+    assert said.count("broken ended with exit code 3; it starts again in") == 4
+    assert said.count("no key") == 5
+    assert "5 times within its first 3 s" in said
+
+
+def test_a_killed_part_comes_back_and_leaves_no_grandchild(site: Callable[..., Site]) -> None:
+    run = site("worker", PARENT)
+    run.says("grandchild")
+    worker = [pid for pid in run.pids() if b"import os, subprocess" in _argv(pid)]
+    grandchild = int(re.findall(r"grandchild (\d+)", run.text())[0])
+    os.kill(worker[0], signal.SIGKILL)
+    run.says("worker was killed by signal 9; it starts again in 0.5 s")
+    run.says("grandchild", times=2)
+    assert not alive(grandchild)
+    assert run.end(signal.SIGINT) == 0
+
+
+def _argv(pid: int) -> bytes:
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_every_process_and_the_exit_code_is_zero(
+    site: Callable[..., Site], number: signal.Signals
+) -> None:
+    run = site("web", WAITS, "worker", PARENT)
+    run.says("here")
+    run.says("grandchild")
+    pids = run.pids()
+    assert len(pids) == 4  # web, worker, the watchdog, the grandchild
+    begin = time.monotonic()
+    assert run.end(number) == 0
+    assert time.monotonic() - begin < 3
+    assert [pid for pid in pids if alive(pid)] == []
+
+
+def test_a_stubborn_part_is_killed_at_the_end_of_its_time(site: Callable[..., Site]) -> None:
+    run = site("worker", STUBBORN, stop_seconds=1)
+    run.says("here")
+    pids = run.pids()
+    begin = time.monotonic()
+    assert run.end(signal.SIGTERM) == 0
+    assert 1 <= time.monotonic() - begin < 4
+    assert "worker did not stop in time" in run.text()
+    assert [pid for pid in pids if alive(pid)] == []
+
+
+def test_a_second_ctrl_c_does_not_wait(site: Callable[..., Site]) -> None:
+    run = site("worker", STUBBORN, stop_seconds=60)
+    run.says("here")
+    pids = run.pids()
+    run.process.send_signal(signal.SIGINT)
+    time.sleep(0.3)  # two signals at the same moment count as one
+    assert run.end(signal.SIGINT) == 0
+    assert [pid for pid in pids if alive(pid)] == []
+
+
+def test_nothing_outlives_a_supervisor_that_was_killed(site: Callable[..., Site]) -> None:
+    run = site("web", WAITS, "worker", PARENT, "stubborn", STUBBORN, stop_seconds=1)
+    run.says("here", times=2)
+    run.says("grandchild")
+    pids = run.pids()
+    assert len(pids) == 5
+    run.process.kill()
+    run.process.wait()
+    eventually(lambda: not any(alive(pid) for pid in pids), "an orphan is left")
+
+
+def test_a_program_that_does_not_exist_is_said_and_ends_everything(
+    tmp_path: Path,
+) -> None:
+    harness = HARNESS.replace('[sys.executable, "-c", c]', "[c]")
+    done = subprocess.run(
+        [sys.executable, "-c", harness, "1", "worker", str(tmp_path / "nothing")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "worker could not be started: [Errno 2]" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_the_site(tmp_path: Path) -> None:
+    talks = "import itertools, time\nfor n in itertools.count(): print(n, flush=True)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", HARNESS, "2", "web", talks], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(DEADLINE) == 0

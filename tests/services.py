@@ -1,0 +1,28 @@
+"""A pytest plugin, loaded before Django's settings: a real Postgres and Redis for the whole run.
+
+Without T2V_DATABASE_URL and T2V_REDIS_URL the embedded ones are started in var/test, once for all
+xdist processes, and stopped at the end. Each process gets a database and a Redis number of its own.
+"""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from t2v_site import embedded
+
+_stack = ExitStack()
+_process = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+if not _process:
+    var = Path(__file__).resolve().parent.parent / "var" / "test"
+    os.environ.setdefault("T2V_VAR", str(var))
+    _stack.enter_context(embedded.services(stop_always=True))
+else:
+    server = os.environ["T2V_REDIS_URL"].rpartition("/")[0]
+    os.environ["T2V_REDIS_URL"] = f"{server}/{int(_process.removeprefix('gw')) + 1}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _stack.close()
