@@ -1,12 +1,16 @@
 """The cast and the stage of every test: alice owns, bob is her team-mate, olga operates, charlie
 must see nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import redis
+from asgiref.sync import sync_to_async
 from django.conf import LazySettings
+from django.contrib.auth.hashers import make_password
+from django.db import connections
 
 from accounts.models import User
 from accounts.roles import Role
@@ -17,8 +21,15 @@ from jobs.models import Job
 PASSWORD = "correct horse battery"
 
 
+@cache
+def _hashed() -> str:
+    return make_password(PASSWORD)  # Argon2 is slow on purpose: once is enough
+
+
 def _user(email: str, role: Role = Role.MEMBER) -> User:
-    return User.objects.create_user(email, PASSWORD, role=role, is_staff=role is Role.OPERATOR)
+    user = User(email=email, role=role, is_staff=role is Role.OPERATOR, password=_hashed())
+    user.save()
+    return user
 
 
 @pytest.fixture
@@ -87,3 +98,10 @@ def empty_redis(settings: LazySettings) -> Iterator[redis.Redis]:
     client.flushdb()
     yield client
     client.close()
+
+
+@pytest.fixture
+async def async_db(transactional_db: None) -> AsyncIterator[None]:
+    """Committed rows for async tests; the connections of their threads are closed at the end."""
+    yield
+    await sync_to_async(connections.close_all)()

@@ -82,17 +82,18 @@ def submit(
         )
         # ON CONFLICT DO NOTHING waits for the other transaction with this key, if there is one.
         Job.objects.bulk_create([job], ignore_conflicts=idempotency_key is not None)
-        if idempotency_key is None or Job.objects.filter(pk=job.pk).exists():
+        made = Job.objects.filter(pk=job.pk).first()
+        if made is not None:
             JobRequest.objects.create(
-                job=job,
+                job=made,
                 prompt=spec.prompt,
                 spec=spec.as_dict(),
                 digest=spec.digest(),
                 model_digest=model_digest,
             )
-            _record(job.pk, "submitted")
-            _knock_after_commit(job.pool)
-            return job
+            _record(made.pk, "submitted")
+            _knock_after_commit(made.pool)
+            return made
     earlier = _earlier(owner, str(idempotency_key), spec)
     assert earlier is not None, "a conflict on the key without a job that has it"
     return earlier

@@ -62,6 +62,7 @@ class PageConsumer(AsyncWebsocketConsumer):
         self.owner = user.pk
         self._mine = False
         self._watches: dict[UUID, Watch] = {}
+        self._versions: dict[UUID, int] = {}  # as shown; of unfinished and of watched jobs
         self._facts: set[UUID] = set()
         self._snapshots: set[UUID] = set()
         self._ticks: dict[UUID, Progressed] = {}
@@ -105,6 +106,7 @@ class PageConsumer(AsyncWebsocketConsumer):
                 await self._subscribe(UUID(message["job"]), int(message.get("after", 0)))
             case "unsubscribe":
                 self._watches.pop(UUID(message["job"]), None)
+                self._versions.pop(UUID(message["job"]), None)
             case "ack":
                 watch = self._watches.get(UUID(message["job"]))
                 if watch is not None:
@@ -147,7 +149,11 @@ class PageConsumer(AsyncWebsocketConsumer):
     # --- From the hub: note it, wake the sender, never wait -----------------------------------
 
     def watched(self) -> Iterable[UUID]:
-        return self._watches
+        return self._watches.keys() | self._versions.keys()
+
+    def shown(self, job: UUID) -> int:
+        """The version of the job that this page shows; 0 for none."""
+        return self._versions.get(job, 0)
 
     def wants(self, job: UUID, owner: int) -> bool:
         return job in self._watches or (self._mine and owner == self.owner)
@@ -224,6 +230,11 @@ class PageConsumer(AsyncWebsocketConsumer):
                     self._watches[job].seq = event["seq"]
         for row in rows:
             await self._say({"type": "snapshot", "job": row})
+            job = UUID(row["id"])
+            if row["state"] in FINAL and job not in self._watches:
+                self._versions.pop(job, None)
+            else:
+                self._versions[job] = row["version"]
 
     def _read_facts(
         self, seen: dict[UUID, int], snapshots: set[UUID]

@@ -37,6 +37,7 @@ class Viewer(Protocol):
 
     def watched(self) -> Iterable[UUID]: ...
     def wants(self, job: UUID, owner: int) -> bool: ...
+    def shown(self, job: UUID) -> int: ...
     def fact_due(self, job: UUID) -> None: ...
     def ticked(self, tick: Progressed) -> None: ...
     def preview_due(self, previewed: Previewed) -> None: ...
@@ -50,7 +51,6 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._ticks: OrderedDict[UUID, tuple[int, Progressed]] = OrderedDict()
         self._previews: OrderedDict[UUID, Previewed] = OrderedDict()
-        self._versions: dict[UUID, int] = {}
         self._queue_moved = asyncio.Event()
 
     def join(self, viewer: Viewer) -> None:
@@ -74,7 +74,6 @@ class Hub:
         if not self._viewers:
             self._ticks.clear()
             self._previews.clear()
-            self._versions.clear()
             await self.client.aclose()
 
     def catch_up(self, viewer: Viewer, job: UUID) -> None:
@@ -139,12 +138,9 @@ class Hub:
                 logger.warning("Postgres did not answer (%s); trying again", type(error).__name__)
                 continue
             for job, owner, version in rows:
-                known = self._versions.get(job)
-                if known is not None and known < version:
-                    for viewer in self._viewers:
-                        if viewer.wants(job, owner):
-                            viewer.fact_due(job)
-            self._versions = {job: version for job, _, version in rows}
+                for viewer in self._viewers:
+                    if viewer.wants(job, owner) and viewer.shown(job) < version:
+                        viewer.fact_due(job)
             self._queue_moved.set()
 
     async def _places(self) -> None:

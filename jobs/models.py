@@ -7,13 +7,16 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from jobs.lifecycle import FINAL, Outcome, State
 from jobs.spec import RenderSpec
 
 LEASE = timedelta(seconds=60)
 _FINAL = sorted(state.value for state in FINAL)
+
+
+# Every time is Postgres' own: the clocks of web hosts and workers may differ.
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -40,7 +43,7 @@ class Job(models.Model):
     attempt = models.PositiveIntegerField(default=0)  # the fencing token: + 1 with every claim
     releases = models.PositiveIntegerField(default=0)  # attempts handed back unspent
     max_attempts = models.PositiveSmallIntegerField(default=3)
-    run_at = models.DateTimeField(default=timezone.now)  # not before
+    run_at = models.DateTimeField(db_default=Now())  # not before
     deadline = models.DateTimeField(null=True, blank=True)  # no start after
     lease_until = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=200, blank=True)  # who holds the lease
@@ -48,7 +51,7 @@ class Job(models.Model):
         default=0
     )  # as of the last renewal; the live side knows better
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)  # the newest attempt's start
     finished_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=50, blank=True)
@@ -136,7 +139,7 @@ class JobEvent(models.Model):
     kind = models.CharField(max_length=30)  # one of jobs.events.FACT_KINDS
     state = models.CharField(max_length=12)
     attempt = models.PositiveIntegerField()
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(db_default=Now())
     data = models.JSONField(default=dict)
 
     class Meta:
@@ -160,7 +163,7 @@ class Attempt(models.Model):
         choices=[(outcome.value, outcome.name.title()) for outcome in Outcome],
         default=Outcome.RUNNING.value,
     )
-    started_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=50, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
@@ -190,7 +193,7 @@ class Artifact(models.Model):
     content_type = models.CharField(max_length=100)
     size = models.PositiveBigIntegerField()  # bytes
     sha256 = models.CharField(max_length=64)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints: ClassVar = [
@@ -208,9 +211,9 @@ class Worker(models.Model):
     incarnation = models.UUIDField()  # one process's life
     pool = models.CharField(max_length=50)
     device = models.CharField(max_length=200, blank=True)
-    started_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(db_default=Now())
     ready_at = models.DateTimeField(null=True, blank=True)  # its first model is loaded
-    seen_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
         return self.name

@@ -11,14 +11,14 @@ from django.db import connection
 _CLAIM = """
 WITH next AS MATERIALIZED (
     SELECT id FROM jobs_job
-    WHERE state = 'queued' AND pool = %(pool)s AND run_at <= now()
-      AND (deadline IS NULL OR deadline > now())
+    WHERE state = 'queued' AND pool = %(pool)s AND run_at <= statement_timestamp()
+      AND (deadline IS NULL OR deadline > statement_timestamp())
     ORDER BY priority DESC, run_at, id
     LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs_job AS job
 SET state = 'running', attempt = attempt + 1, version = version + 1, step = 0,
-    worker = %(worker)s, lease_until = now() + make_interval(secs => %(lease)s), started_at = now()
+    worker = %(worker)s, lease_until = statement_timestamp() + make_interval(secs => %(lease)s), started_at = statement_timestamp()
 FROM next WHERE job.id = next.id AND job.state = 'queued'
 RETURNING job.id, job.attempt
 """
@@ -37,7 +37,7 @@ FROM jobs_job AS mine WHERE mine.id = ANY(%(ids)s) AND mine.state = 'queued'
 """
 
 _WAITING = """
-SELECT DISTINCT pool FROM jobs_job WHERE state = 'queued' AND run_at <= now()
+SELECT DISTINCT pool FROM jobs_job WHERE state = 'queued' AND run_at <= statement_timestamp()
 """
 
 

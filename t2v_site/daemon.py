@@ -100,6 +100,8 @@ def account_for(folder: Path) -> Account:
     only = "-all,+dac_override"
     prefix = (
         *(setpriv, f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs"),
+        # access(2), with which Postgres looks for its own files, forgets the right without this.
+        "--securebits=+no_setuid_fixup",
         *(f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}", "--"),
     )
     return Account(uid=uid, gid=gid, prefix=prefix)

@@ -25,7 +25,9 @@ READY_SECONDS = 0.2
 TICK_SECONDS = 0.05
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
 CALM_SECONDS = 30.0  # a life this long makes the next pause short again
-EARLY_SECONDS, EARLY_DEATHS = 3.0, 5  # a part that dies so early so often will not come right
+# A part that dies so early so often, before the site was ever ready, will not come right. (Celery
+# needs 4 to 7 s on two cores to find out that it cannot start.)
+EARLY_SECONDS, EARLY_DEATHS = 10.0, 5
 QUEUED_LINES = 1000  # a part that writes faster than the terminal reads has to wait
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -85,11 +87,12 @@ class Supervisor:
         self._lines: Lines = queue.Queue(QUEUED_LINES)
         self._asked_to_stop = 0  # signals received
         self._stopping = threading.Event()
+        self._was_ready = False  # from then on a part is never given up: outages pass
 
     def run(
         self, ready: Callable[[], bool] | None = None, on_ready: Callable[[], None] | None = None
     ) -> int:
-        """Returns 0 after a signal asked for the end, 1 when a part never came up.
+        """Returns 0 after a signal asked for the end, 1 when a part could never be started.
 
         ready is asked every 0.2 s until it says yes; then on_ready is called, once.
         """
@@ -119,7 +122,7 @@ class Supervisor:
                     return 1
             if ready is not None and now >= next_question:
                 if ready():
-                    ready = None
+                    ready, self._was_ready = None, True
                     if on_ready is not None:
                         on_ready()
                 next_question = time.monotonic() + READY_SECONDS
@@ -140,7 +143,7 @@ class Supervisor:
         life = time.monotonic() - post.run.started
         self._bury(post)
         post.early_deaths = post.early_deaths + 1 if life < EARLY_SECONDS else 0
-        if post.early_deaths >= EARLY_DEATHS:
+        if post.early_deaths >= EARLY_DEATHS and not self._was_ready:
             self._say(
                 f"{post.part.name} {end}: {EARLY_DEATHS} times within its first "
                 f"{EARLY_SECONDS:.0f} s. Its lines above say why; everything stops now."

@@ -1,5 +1,6 @@
 """One job, one worker: the claim is a compare-and-swap, and the attempt number fences."""
 
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -131,8 +132,6 @@ def test_a_released_job_keeps_its_attempts_and_its_place(
 def test_a_worker_that_comes_back_takes_its_lost_jobs_back_at_once(
     submit: Callable[..., Job],
 ) -> None:
-    import uuid
-
     job, others = submit(), submit()
     first, second = uuid.uuid4(), uuid.uuid4()
     holder = workers.register(name="gpu-1", incarnation=first, pool="default", device="")

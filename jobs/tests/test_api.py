@@ -1,0 +1,118 @@
+"""The API: what programs post, and what they are told."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from jobs import actions
+from jobs.models import Job
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_prompt_alone_makes_a_job_with_the_models_defaults(alice: User, client: Client) -> None:
+    client.force_login(alice)
+    answer = client.post(
+        "/api/v1/jobs", {"prompt": "a red circle moving right"}, content_type="application/json"
+    )
+    job = answer.json()
+    assert answer.status_code == 201
+    assert (job["state"], job["place"], job["spec"]["model"]) == ("queued", 0, "nano")
+    assert job["spec"]["seed"] is not None
+    assert client.get(f"/api/v1/jobs/{job['id']}").json() == job
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": "x" * 400}, "prompt"),
+        ({"model": "sora"}, "model"),
+        ({"size": "65x64"}, "size"),
+        ({"size": "big"}, "size"),
+        ({"frames": 24}, "frames"),
+        ({"steps": 1}, "steps"),
+        ({"steps": "many"}, "steps"),
+        ({"guidance": 1e9}, "guidance"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**40}, "seed"),
+    ],
+)
+def test_a_bad_value_is_a_problem_that_names_its_field_and_makes_nothing(
+    change: dict[str, object], field: str, alice: User, client: Client
+) -> None:
+    client.force_login(alice)
+    body = {"prompt": "a red circle moving right"} | change
+    answer = client.post("/api/v1/jobs", body, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["code"], list(problem["fields"])) == ("bad_spec", [field])
+    assert not Job.objects.exists()
+
+
+def test_a_repeated_key_answers_with_the_first_job(alice: User, client: Client) -> None:
+    client.force_login(alice)
+
+    def post(prompt: str) -> tuple[int, str]:
+        answer = client.post(
+            "/api/v1/jobs",
+            {"prompt": prompt},
+            content_type="application/json",
+            headers={"Idempotency-Key": "once"},
+        )
+        return answer.status_code, answer.json().get("id") or answer.json()["code"]
+
+    first = post("a red circle moving right")
+    assert post("a red circle moving right") == first
+    assert post("a blue star rising") == (409, "idempotency_key_reused")
+
+
+def test_nonsense_is_a_problem_too(alice: User, client: Client) -> None:
+    client.force_login(alice)
+    for body in ("{", "[]", '"x"'):
+        answer = client.post("/api/v1/jobs", body, content_type="application/json")
+        assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+    assert client.get("/api/v1/jobs/not-a-job").status_code == 404
+
+
+def test_a_list_is_paged_without_gaps_or_repeats(
+    submit: Callable[..., Job], alice: User, client: Client
+) -> None:
+    made = [str(submit().pk) for _ in range(5)]
+    client.force_login(alice)
+    seen, url = [], "/api/v1/jobs?limit=2"
+    while url:
+        page = client.get(url).json()
+        seen += [job["id"] for job in page["results"]]
+        url = page["next"]
+    assert seen == made[::-1]
+
+
+def test_a_list_costs_the_same_queries_however_long(
+    submit: Callable[..., Job],
+    alice: User,
+    client: Client,
+    django_assert_max_num_queries: Callable[[int], object],
+) -> None:
+    for _ in range(15):
+        submit()
+    client.force_login(alice)
+    with django_assert_max_num_queries(5):  # type: ignore[attr-defined]
+        assert len(client.get("/api/v1/jobs").json()["results"]) == 15
+
+
+def test_a_queued_job_knows_how_many_are_before_it(
+    submit: Callable[..., Job], alice: User, client: Client
+) -> None:
+    first, second, third = (submit() for _ in range(3))
+    client.force_login(alice)
+
+    def place(job: Job) -> int | None:
+        return client.get(f"/api/v1/jobs/{job.pk}").json()["place"]  # type: ignore[no-any-return]
+
+    assert [place(job) for job in (first, second, third)] == [0, 1, 2]
+    actions.cancel(first.pk)
+    assert [place(job) for job in (first, second, third)] == [None, 0, 1]

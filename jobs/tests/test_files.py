@@ -1,0 +1,95 @@
+"""Files are served whole and by range, so that a player can seek."""
+
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.test import AsyncClient
+
+from accounts.models import User
+from jobs import actions, artifacts
+from jobs.models import Job
+from jobs.ranges import parse_range
+
+BODY = bytes(range(256)) * 4
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def url(
+    submit: Callable[..., Job], claim: Callable[..., actions.Claim], media: Path, tmp_path: Path
+) -> str:
+    job, mine = submit(), claim()
+    video = tmp_path / "video.mp4"
+    video.write_bytes(BODY)
+    actions.succeed(mine, [artifacts.put(mine.job, mine.attempt, "video.mp4", video)])
+    return f"/jobs/{job.pk}/1/video.mp4"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "first", "last"),
+    [
+        (None, 200, 0, 1023),
+        ("bytes=0-9", 206, 0, 9),
+        ("bytes=1000-", 206, 1000, 1023),
+        ("bytes=-24", 206, 1000, 1023),
+        ("bytes=-5000", 206, 0, 1023),
+        ("bytes=1000-5000", 206, 1000, 1023),
+        ("bytes=0-1,5-6", 200, 0, 1023),
+        ("pages=1-2", 200, 0, 1023),
+        ("bytes=9-3", 200, 0, 1023),
+    ],
+)
+async def test_a_file_is_served_by_range(
+    async_db: None, url: str, alice: User, wanted: str | None, status: int, first: int, last: int
+) -> None:
+    client = AsyncClient()
+    await client.aforce_login(alice)
+    answer = await client.get(url, **({"headers": {"Range": wanted}} if wanted else {}))  # type: ignore[arg-type]
+    body = b"".join([chunk async for chunk in answer.streaming_content])  # type: ignore[attr-defined]
+    assert (answer.status_code, body) == (status, BODY[first : last + 1])
+    assert answer["Content-Length"] == str(len(body))
+    assert answer["Accept-Ranges"] == "bytes"
+    if status == 206:
+        assert answer["Content-Range"] == f"bytes {first}-{last}/1024"
+
+
+async def test_a_range_behind_the_end_is_refused_with_the_size(
+    async_db: None, url: str, alice: User
+) -> None:
+    client = AsyncClient()
+    await client.aforce_login(alice)
+    answer = await client.get(url, headers={"Range": "bytes=1024-"})
+    assert (answer.status_code, answer["Content-Range"]) == (416, "bytes */1024")
+
+
+async def test_an_unchanged_file_is_not_sent_again_and_a_changed_one_not_in_pieces(
+    async_db: None, url: str, alice: User
+) -> None:
+    client = AsyncClient()
+    await client.aforce_login(alice)
+    etag = (await client.head(url))["ETag"]
+    assert (await client.get(url, headers={"If-None-Match": etag})).status_code == 304
+    other = await client.get(url, headers={"Range": "bytes=0-1", "If-Range": '"other"'})
+    assert other.status_code == 200
+
+
+def test_no_range_gives_more_than_there_is() -> None:
+    for header in ("bytes=0-", "bytes=-1", "bytes=3-4", "bytes=9-99"):
+        first, last = parse_range(header, 10) or (0, 9)
+        assert 0 <= first <= last < 10
+    for header in ("bytes=10-", "bytes=-0"):
+        with pytest.raises(ValueError, match="10"):
+            parse_range(header, 10)
+
+
+def test_an_attempts_file_is_never_overwritten(media: Path, tmp_path: Path) -> None:
+    job, path = uuid4(), tmp_path / "video.mp4"
+    path.write_bytes(b"first")
+    artifacts.put(job, 1, "video.mp4", path)
+    path.write_bytes(b"second")
+    with pytest.raises(artifacts.StorageConflict):
+        artifacts.put(job, 1, "video.mp4", path)
+    assert (media / f"jobs/{job}/1/video.mp4").read_bytes() == b"first"
+    assert [file.name for file in (media / f"jobs/{job}/1").iterdir()] == ["video.mp4"]

@@ -1,0 +1,130 @@
+"""Submitting: all or nothing, knocked for after the commit, once for a key."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+import redis
+from django.conf import LazySettings
+from django.db import connection, transaction
+
+from accounts.models import User
+from jobs import actions, dispatch, offer, stream
+from jobs.errors import KeyReused, TooManyJobs
+from jobs.lifecycle import State
+from jobs.models import Job, JobEvent, JobRequest
+from jobs.spec import RenderSpec
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _spec(prompt: str = "a red circle moving right", seed: int = 1) -> RenderSpec:
+    return offer.make_spec(
+        model=None, prompt=prompt, size=None, frames=None, steps=None, guidance=None, seed=seed
+    )
+
+
+def test_a_submit_knocks_once_after_its_commit(alice: User, empty_redis: redis.Redis) -> None:
+    actions.submit(owner=alice, spec=_spec())
+    assert dispatch.wait_empty(5)
+    assert stream.knocks_waiting("default") == 1
+
+
+def test_a_rolled_back_submit_leaves_nothing_and_knocks_nothing(
+    alice: User, empty_redis: redis.Redis
+) -> None:
+    with pytest.raises(RuntimeError), transaction.atomic():
+        actions.submit(owner=alice, spec=_spec())
+        raise RuntimeError
+    assert dispatch.wait_empty(5)
+    assert stream.knocks_waiting("default") == 0
+    assert empty_redis.xlen(stream.RING) == 0
+    assert not Job.objects.exists()
+    assert not JobEvent.objects.exists()
+    assert not JobRequest.objects.exists()
+
+
+def test_fifty_parallel_submits_with_one_key_make_one_job(alice: User) -> None:
+    start = Barrier(25)
+
+    def post(_: int) -> object:
+        start.wait()
+        try:
+            spec = _spec(seed=_)
+            return [
+                actions.submit(owner=alice, spec=spec, idempotency_key="k").pk for _ in range(2)
+            ]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(25) as threads:
+        made = {str(job) for pair in threads.map(post, range(25)) for job in pair}  # type: ignore[attr-defined]
+    assert len(made) == 1
+    assert Job.objects.count() == 1
+
+
+def test_a_key_is_refused_for_another_request_and_free_for_another_person(
+    alice: User, bob: User
+) -> None:
+    actions.submit(owner=alice, spec=_spec(), idempotency_key="k")
+    with pytest.raises(KeyReused):
+        actions.submit(owner=alice, spec=_spec("a blue square rising"), idempotency_key="k")
+    actions.submit(owner=bob, spec=_spec(), idempotency_key="k")
+    assert Job.objects.count() == 2
+
+
+def test_a_person_has_a_bounded_number_of_unfinished_jobs(
+    alice: User, bob: User, settings: LazySettings
+) -> None:
+    settings.T2V_MAX_UNFINISHED = 2
+    first = actions.submit(owner=alice, spec=_spec())
+    actions.submit(owner=alice, spec=_spec())
+    with pytest.raises(TooManyJobs, match="2 unfinished"):
+        actions.submit(owner=alice, spec=_spec())
+    actions.submit(owner=bob, spec=_spec())
+    actions.cancel(first.pk)
+    actions.submit(owner=alice, spec=_spec())
+
+
+def test_a_dead_redis_holds_up_no_submit(alice: User, settings: LazySettings) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    job = actions.submit(owner=alice, spec=_spec())
+    assert Job.objects.get(pk=job.pk).state == State.QUEUED
+
+
+def test_a_cancel_ends_a_queued_job_at_once_and_is_harmless_twice(
+    submit: Callable[..., Job],
+) -> None:
+    job = submit()
+    assert actions.cancel(job.pk) is State.CANCELLED
+    assert actions.cancel(job.pk) is State.CANCELLED
+    assert list(job.events.order_by("seq").values_list("seq", "kind")) == [
+        (1, "submitted"),
+        (2, "cancelled"),
+    ]
+
+
+def test_a_cancel_that_was_accepted_wins_over_a_success(
+    submit: Callable[..., Job], claim: Callable[..., actions.Claim]
+) -> None:
+    job = submit()
+    mine = claim()
+    assert actions.cancel(job.pk) is State.RUNNING
+    assert actions.renew(mine, step=1).cancel is True
+    assert actions.succeed(mine, []) is State.CANCELLED
+    assert [event.kind for event in job.events.order_by("seq")] == [
+        "submitted",
+        "claimed",
+        "cancel_requested",
+        "cancelled",
+    ]
+
+
+def test_a_job_past_its_deadline_expires_unclaimed(submit: Callable[..., Job]) -> None:
+    job = submit()
+    Job.objects.filter(pk=job.pk).update(deadline="2020-01-01T00:00Z")
+    assert actions.claim(worker="worker/1", pool="default") is None
+    assert actions.expire() == 1
+    job.refresh_from_db()
+    assert (job.state, job.error_code) == (State.EXPIRED, "expired")

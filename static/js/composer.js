@@ -1,0 +1,112 @@
+// The composer: options follow the model, examples fill the prompt, one submit is one submit.
+
+const models = JSON.parse(document.getElementById("models").textContent);
+const form = document.getElementById("composer");
+const { prompt, model, size, frames, steps, guidance, seed } = form.elements;
+const key = form.elements.idempotency_key;
+const submit = document.getElementById("submit");
+const examples = document.getElementById("examples");
+const options = document.getElementById("options");
+
+const current = () => models.find(({ name }) => name === model.value) ?? models[0];
+const seconds = (count, fps) => `${(count / fps).toFixed(1)} s`;
+
+function fill(select, values, words, usual) {
+  const wanted = values.map(String).includes(select.value) ? select.value : String(usual);
+  select.replaceChildren(...values.map((value) => new Option(words(value), value)));
+  select.value = wanted;
+}
+
+function bound(input, least, most, step, usual) {
+  Object.assign(input, { min: least, max: most, step, required: true });
+  const value = Number(input.value);
+  if (input.value === "" || value < least || value > most) input.value = usual;
+  const hint = form.querySelector(`[data-hint="${input.name}"]`);
+  hint.textContent = `${least} to ${most}, usually ${usual}`;
+}
+
+// keep: values that the server refused stay as they were typed, beside their messages.
+function followModel({ keep }) {
+  const { limits, defaults, fps, understands } = current();
+  fill(size, limits.sizes, (name) => name.replace("x", " × "), defaults.size);
+  fill(frames, limits.frames, (count) => `${seconds(count, fps)} · ${count} frames`, defaults.frames);
+  const typed = [steps.value, guidance.value];
+  bound(steps, limits.min_steps, limits.max_steps, 1, defaults.steps);
+  bound(guidance, limits.min_guidance, limits.max_guidance, "any", defaults.guidance);
+  if (keep) [steps.value, guidance.value] = typed;
+  prompt.maxLength = limits.max_prompt_chars;
+  document.getElementById("understands").textContent = understands;
+  examples.replaceChildren(...current().examples.map(chip));
+  summarise();
+  count();
+}
+
+function chip(words) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "chip";
+  button.dataset.example = "";
+  button.textContent = words;
+  return button;
+}
+
+function summarise() {
+  const { title, fps } = current();
+  document.getElementById("options-summary").textContent = [
+    title,
+    size.value.replace("x", "×"),
+    seconds(frames.value, fps),
+    `${steps.value} steps`,
+    `guidance ${guidance.value}`,
+    seed.value === "" ? "random seed" : `seed ${seed.value}`,
+  ].join(" · ");
+}
+
+function count() {
+  document.getElementById("prompt-count").textContent =
+    `${prompt.value.length} / ${current().limits.max_prompt_chars}`;
+}
+
+function setBusy(busy) {
+  submit.disabled = busy;
+  submit.ariaBusy = String(busy);
+  submit.textContent = busy ? "Sending…" : "Make the video";
+}
+
+// One key for one intent: a form that comes back by the Back button is a new one.
+// crypto.randomUUID exists on https and localhost only.
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  key.value = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+examples.addEventListener("click", ({ target }) => {
+  const chosen = target.closest("[data-example]");
+  if (!chosen) return;
+  prompt.value = chosen.textContent;
+  prompt.removeAttribute("aria-invalid");
+  prompt.focus();
+  count();
+});
+form.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  if (!submit.disabled) form.requestSubmit(submit);
+});
+form.addEventListener("submit", () => setBusy(true));
+// The browser cannot point at a field in a folded part, and would refuse in silence.
+form.addEventListener("invalid", ({ target }) => target.closest("details")?.setAttribute("open", ""), true);
+form.addEventListener("input", () => {
+  summarise();
+  count();
+});
+model.addEventListener("change", () => followModel({ keep: false }));
+addEventListener("pageshow", () => {
+  setBusy(false);
+  newKey();
+});
+
+if (navigator.platform.startsWith("Mac")) {
+  document.querySelector("#prompt-hint kbd").textContent = "⌘";
+}
+followModel({ keep: form.querySelector('[aria-invalid="true"]') !== null });
