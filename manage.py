@@ -6,6 +6,7 @@ import signal
 import sys
 from types import FrameType
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from t2v_site import embedded
@@ -35,7 +36,9 @@ def main(argv: list[str]) -> None:
     try:
         with embedded.services(stop_always=command == "up", start=start):
             execute_from_command_line(argv)
-    except EmbeddedError as error:
+    except (EmbeddedError, ImproperlyConfigured) as error:
+        if "--traceback" in argv:
+            raise
         sys.exit(f"manage.py: {error}")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

@@ -220,7 +220,8 @@ STORAGES: dict[str, dict[str, Any]] = {
 STATIC_URL = "/static/"
 STATIC_ROOT = T2V_VAR / "static" if PRODUCTION else None
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = not PRODUCTION  # on one machine there is no collectstatic step
+# On one machine there is no collectstatic step, and files may change under the running site.
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not PRODUCTION
 
 # --- Accounts ---
 AUTH_USER_MODEL = "accounts.User"

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from honcho.colour import get_colours
 from honcho.printer import Printer
 
+from t2v_site.parent import Parent
 from t2v_site.part import Lines, Part, Run, message
 
 __all__ = ["Part", "Supervisor"]
@@ -87,6 +88,7 @@ class Supervisor:
         self._lines: Lines = queue.Queue(QUEUED_LINES)
         self._asked_to_stop = 0  # signals received
         self._stopping = threading.Event()
+        self._parent = Parent()
         self._was_ready = False  # from then on a part is never given up: outages pass
 
     def run(
@@ -115,7 +117,7 @@ class Supervisor:
 
     def _loop(self, ready: Callable[[], bool] | None, on_ready: Callable[[], None] | None) -> int:
         next_question = 0.0
-        while not self._asked_to_stop:
+        while not self._asked_to_stop and not self._parent.gave_up():
             now = time.monotonic()
             for post in self._posts:
                 if not self._tend(post, now):

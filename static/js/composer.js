@@ -22,6 +22,8 @@ function bound(input, least, most, step, usual) {
   const value = Number(input.value);
   if (input.value === "" || value < least || value > most) input.value = usual;
   const hint = form.querySelector(`[data-hint="${input.name}"]`);
+  const described = new Set((input.getAttribute("aria-describedby") ?? "").split(" ")).add(hint.id);
+  input.setAttribute("aria-describedby", [...described].join(" ").trim());
   hint.textContent = `${least} to ${most}, usually ${usual}`;
 }
 

@@ -1,6 +1,6 @@
 // <time data-age> shows "3 min ago", <time data-clock> the viewer's own clock.
 
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "narrow" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const UNITS = [["year", 31_536_000], ["month", 2_592_000], ["day", 86_400], ["hour", 3600], ["minute", 60]];
@@ -10,7 +10,7 @@ function age(date) {
   for (const [unit, length] of UNITS) {
     if (seconds >= length) return relative.format(-Math.floor(seconds / length), unit);
   }
-  return "just now";
+  return "now";
 }
 
 function set(time, words) {

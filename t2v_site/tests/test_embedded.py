@@ -19,7 +19,7 @@ import pytest
 import redis
 
 from t2v_site import embedded
-from t2v_site.daemon import EmbeddedError, wheel_folder
+from t2v_site.daemon import EmbeddedError, account_for, free_port, wheel_folder
 
 ROOT = Path(__file__).parents[2]
 NAMES = (embedded.DATABASE, embedded.REDIS, embedded.SECRET)
@@ -34,9 +34,30 @@ with embedded.services(stop_always="always" in sys.argv):
 
 
 @pytest.fixture
-def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A var folder that is empty yet; what still runs in it after the test is stopped."""
+def empty_var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A var folder that does not exist yet; what still runs in it after the test is stopped."""
     yield from _var(tmp_path / "var", monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A var folder after its first start: initdb takes a second of two shared cores each time."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for folder in _var(tmp_path_factory.mktemp("made") / "var", monkeypatch):
+            with embedded.services(stop_always=True):
+                made = folder
+    return made
+
+
+@pytest.fixture
+def var(empty_var: Path, made_once: Path) -> Path:
+    """A var folder that was used before, with ports of its own."""
+    subprocess.run(["cp", "-a", str(made_once), str(empty_var)], check=True)
+    memory = json.loads((empty_var / "embedded.json").read_text())
+    for name in ("postgres", "redis"):
+        memory[name]["port"] = free_port()
+    (empty_var / "embedded.json").write_text(json.dumps(memory))
+    return empty_var
 
 
 def _var(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -110,7 +131,9 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-def test_a_database_and_a_redis_of_our_own_are_there_inside_and_gone_outside(var: Path) -> None:
+def test_a_database_and_a_redis_of_our_own_are_there_inside_and_gone_outside(
+    empty_var: Path,
+) -> None:
     with embedded.services(stop_always=False):
         assert database_answers()
         assert redis_answers()
@@ -124,7 +147,7 @@ def test_a_database_and_a_redis_of_our_own_are_there_inside_and_gone_outside(var
             ).fetchone()
         assert settings == ("on", "UTC", "UTF8", "127.0.0.1", False, True)
     assert not any(name in os.environ for name in NAMES)
-    assert not any(listens(port) for port in ports(var))
+    assert not any(listens(port) for port in ports(empty_var))
 
 
 def test_passwords_are_asked_for_and_seen_by_nobody_else(var: Path) -> None:
@@ -172,13 +195,13 @@ def test_the_site_itself_stops_them_whoever_else_is_there(var: Path) -> None:
         assert leave(other) == 0
 
 
-def test_of_two_commands_at_the_same_moment_one_starts_and_the_other_finds(var: Path) -> None:
+def test_of_two_commands_at_the_same_moment_one_starts_and_the_other_finds(empty_var: Path) -> None:
     with holder() as one, holder() as two:
         assert said(one) == said(two) != ""
         assert leave(one) == 0
-        assert all(listens(port) for port in ports(var))
+        assert all(listens(port) for port in ports(empty_var))
         assert leave(two) == 0
-    assert not any(listens(port) for port in ports(var))
+    assert not any(listens(port) for port in ports(empty_var))
 
 
 def test_a_command_that_was_killed_holds_nothing(var: Path) -> None:
@@ -217,13 +240,19 @@ def test_after_a_crash_of_everything_the_next_start_comes_up(var: Path) -> None:
             kill(var, name)
         other.kill()
         other.wait()
-    # The numbers of the dead belong to somebody else by now: to this very process.
-    for file in ("postgres/postmaster.pid", "redis/redis.pid"):
-        lines = (var / file).read_text().split("\n")
-        (var / file).write_text("\n".join([str(os.getpid()), *lines[1:]]))
-    with embedded.services(stop_always=False):
-        assert database_answers()
-        assert redis_answers()
+    # The numbers of the dead belong to another program of the same user by now.
+    sleeper = [*account_for(var).prefix, "sleep", "600"]
+    with subprocess.Popen(sleeper, cwd="/") as stranger:
+        try:
+            for file in ("postgres/postmaster.pid", "redis/redis.pid"):
+                lines = (var / file).read_text().split("\n")
+                (var / file).write_text("\n".join([str(stranger.pid), *lines[1:]]))
+            with embedded.services(stop_always=False):
+                assert database_answers()
+                assert redis_answers()
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
 
 
 def test_a_damaged_redis_file_is_put_aside(var: Path) -> None:
@@ -238,13 +267,13 @@ def test_a_damaged_redis_file_is_put_aside(var: Path) -> None:
     assert (var / "redis/appendonly.aof.damaged").exists()
 
 
-def test_a_half_made_database_is_made_anew(var: Path) -> None:
-    half = var / "postgres.new" / "base"
+def test_a_half_made_database_is_made_anew(empty_var: Path) -> None:
+    half = empty_var / "postgres.new" / "base"
     half.mkdir(parents=True)
     (half / "1").write_text("half")
     with embedded.services(stop_always=False):
         assert database_answers()
-    assert not (var / "postgres.new").exists()
+    assert not (empty_var / "postgres.new").exists()
 
 
 def test_a_port_that_was_taken_meanwhile_is_replaced_and_kept_otherwise(var: Path) -> None:
@@ -313,25 +342,25 @@ def test_data_of_another_postgres_are_left_alone(var: Path) -> None:
         pass
 
 
-def test_only_what_is_not_set_is_brought(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_is_not_set_is_brought(empty_var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(embedded.DATABASE, "postgresql://elsewhere/db")
     monkeypatch.setenv("T2V_SECRET_KEY_FILE", "/run/secrets/key")
     with embedded.services(stop_always=False):
         assert redis_answers()
         assert os.environ[embedded.DATABASE] == "postgresql://elsewhere/db"
         assert embedded.SECRET not in os.environ
-        assert not (var / "postgres").exists()
+        assert not (empty_var / "postgres").exists()
 
 
-def test_production_brings_nothing(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_brings_nothing(empty_var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("T2V_ENV", "production")
     with embedded.services(stop_always=False):
         assert not any(name in os.environ for name in NAMES)
-    assert not var.exists()
+    assert not empty_var.exists()
 
 
 def test_a_missing_wheel_is_said_with_the_remedy(
-    var: Path, monkeypatch: pytest.MonkeyPatch
+    empty_var: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(sys, "path_importer_cache", {})
@@ -396,7 +425,7 @@ def test_an_ordinary_user_may_start_it_and_root_may_follow(monkeypatch: pytest.M
 
 
 @pytest.fixture
-def manage(var: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def manage(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """manage.py with settings that hold nothing but the database."""
     (tmp_path / "stand_in.py").write_text(
         "import os\nfrom urllib.parse import urlsplit\n"
@@ -418,7 +447,6 @@ def manage(var: Path, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
             text=True,
         )
 
-    assert not var.exists()
     return start
 
 
@@ -451,23 +479,23 @@ def test_a_signal_ends_a_command_in_order(
 
 
 def test_a_command_that_connects_to_nothing_starts_nothing(
-    manage: Callable[..., subprocess.Popen[str]], var: Path
+    manage: Callable[..., subprocess.Popen[str]], empty_var: Path
 ) -> None:
     with manage("check") as process:
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "no issues" in output
-    assert not (var / "postgres").exists()
+    assert not (empty_var / "postgres").exists()
 
 
 def test_what_keeps_the_services_from_starting_is_one_line(
-    manage: Callable[..., subprocess.Popen[str]], var: Path
+    manage: Callable[..., subprocess.Popen[str]], empty_var: Path
 ) -> None:
-    var.mkdir()
-    (var / "embedded.json").write_text("{")
+    empty_var.mkdir()
+    (empty_var / "embedded.json").write_text("{")
     with manage("migrate") as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.count("\n") == 1
     assert "embedded.json is damaged; delete it" in errors
-    (var / "embedded.json").unlink()
+    (empty_var / "embedded.json").unlink()

@@ -197,6 +197,44 @@ def test_nothing_outlives_a_supervisor_that_was_killed(site: Callable[..., Site]
     eventually(lambda: not any(alive(pid) for pid in pids), "an orphan is left")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_make_alone_reaches_the_site(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "harness.py").write_text(HARNESS)
+    (tmp_path / "part.py").write_text(WAITS)
+    (tmp_path / "Makefile").write_text(
+        f"run:\n\t@exec {sys.executable} harness.py 8 web 'exec(open(\"part.py\").read())'\n"
+    )
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            ["make", "run"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        ) as make,
+    ):
+        eventually(lambda: "here" in log.read_text(), "the part never started")
+        make.send_signal(number)
+        make.wait(DEADLINE)
+    members = list(Path("/proc").glob("[0-9]*/stat"))
+    eventually(lambda: not _of_session(members, make.pid), "the supervisor went on")
+
+
+def _of_session(stats: list[Path], session: int) -> list[Path]:
+    found = []
+    for stat in stats:
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if fields[3] == str(session) and fields[0] != "Z":
+            found.append(stat)
+    return found
+
+
 def test_a_program_that_does_not_exist_is_said(site: Callable[..., Site], tmp_path: Path) -> None:
     run = site("worker", f"PROGRAM {tmp_path}/nothing")
     run.says(r"worker could not be started: \[Errno 2\] .*; it starts again in 0.5 s")

@@ -1,0 +1,52 @@
+"""The bundled model, loaded once for all tests that render."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gpu_worker import mochi, registry
+from jobs import catalog
+from jobs.catalog import ModelEntry
+from jobs.spec import RenderSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def entry() -> ModelEntry:
+    return catalog.load(ROOT / "deploy" / "models.toml")["nano"]
+
+
+@pytest.fixture(scope="session")
+def folder(entry: ModelEntry) -> Path:
+    return ROOT / entry.source
+
+
+@pytest.fixture(scope="session")
+def nano(entry: ModelEntry) -> mochi.Mochi:
+    model = registry.load_model(entry, ROOT, threads=1)
+    assert isinstance(model, mochi.Mochi)
+    return model
+
+
+@pytest.fixture
+def spec() -> RenderSpec:
+    """Short, and long enough for every part of the schedule to count."""
+    return RenderSpec(
+        model="nano",
+        prompt="a red circle moving right",
+        width=64,
+        height=64,
+        frames=13,
+        fps=12,
+        steps=8,
+        guidance=4.5,
+        seed=7,
+    )
+
+
+@pytest.fixture
+def whole(spec: RenderSpec) -> RenderSpec:
+    """A clip as people get it: 25 frames; 24 steps are the fewest that keep every colour."""
+    return replace(spec, frames=25, steps=24)

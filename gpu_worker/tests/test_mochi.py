@@ -1,0 +1,251 @@
+"""Our fold is the stock pipeline's arithmetic, and can stop and go on anywhere."""
+
+import io
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers.pipelines.mochi.pipeline_mochi import MochiPipeline, linear_quadratic_schedule
+from PIL import Image
+from safetensors.torch import load, save
+
+from gpu_worker import registry
+from gpu_worker.engine import RenderError
+from gpu_worker.mochi import Mochi, MochiState, from_tensors, sigma_schedule, state_tensors
+from jobs.catalog import ModelEntry
+from jobs.spec import RenderSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+# The stock rotary angles ask for an autocast that a CPU has not; ours do not.
+stock_warns = pytest.mark.filterwarnings("ignore:In CPU autocast:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def stock(folder: Path) -> Any:
+    """diffusers' own pipeline over the same folder, untouched."""
+    pipeline = MochiPipeline.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, low_cpu_mem_usage=False
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def states(model: Mochi, spec: RenderSpec) -> list[MochiState]:
+    """Every state of a render: steps + 1 of them."""
+    found = [model.begin(spec)]
+    while found[-1].step < found[-1].steps:
+        found.append(model.step(found[-1]))
+    return found
+
+
+def stock_clip(stock: Any, spec: RenderSpec, output_type: str) -> Any:
+    return stock(
+        spec.prompt,
+        width=spec.width,
+        height=spec.height,
+        num_frames=spec.frames,
+        num_inference_steps=spec.steps,
+        guidance_scale=spec.guidance,
+        generator=torch.Generator("cpu").manual_seed(spec.seed),
+        max_sequence_length=32,
+        output_type=output_type,
+    ).frames
+
+
+@stock_warns
+@pytest.mark.parametrize("guidance", [4.5, 1.0])
+def test_latents_equal_those_of_the_stock_pipeline(
+    guidance: float, nano: Mochi, stock: Any, spec: RenderSpec
+) -> None:
+    spec = replace(spec, guidance=guidance)
+    assert torch.equal(states(nano, spec)[-1].latents, stock_clip(stock, spec, "latent"))
+
+
+@stock_warns
+def test_frames_equal_those_of_the_stock_pipeline(
+    nano: Mochi, stock: Any, spec: RenderSpec
+) -> None:
+    ours = list(nano.decode(states(nano, spec)[-1]))
+    theirs = [np.array(image) for image in stock_clip(stock, spec, "pil")[0]]
+    assert len(ours) == spec.frames
+    assert ours[0].dtype == np.uint8
+    assert np.array_equal(np.stack(ours), np.stack(theirs))
+
+
+@pytest.mark.parametrize("steps", [2, 3, 8, 31, 64, 1000])
+def test_the_schedule_is_the_stock_one(steps: int) -> None:
+    assert sigma_schedule(steps) == linear_quadratic_schedule(steps, 0.025)
+
+
+def test_the_last_noise_level_is_none(nano: Mochi, spec: RenderSpec) -> None:
+    sigmas = nano.begin(spec).sigmas
+    assert sigmas[0] == 0
+    assert sigmas[-1] == 1
+    assert bool((sigmas.diff() > 0).all())
+
+
+def test_two_steps_are_the_fewest(nano: Mochi, spec: RenderSpec) -> None:
+    assert bool(torch.isfinite(states(nano, replace(spec, steps=2))[-1].latents).all())
+    with pytest.raises(RenderError) as caught:
+        nano.begin(replace(spec, steps=1))
+    assert caught.value.permanent
+
+
+@pytest.mark.parametrize("size", [{"width": 72}, {"height": 8}, {"frames": 12}])
+def test_a_size_that_mochi_cannot_make_is_refused(
+    size: dict[str, int], nano: Mochi, spec: RenderSpec
+) -> None:
+    with pytest.raises(RenderError) as caught:
+        nano.begin(replace(spec, **size))
+    assert caught.value.code == "bad_size"
+    assert caught.value.permanent
+
+
+def test_the_same_seed_gives_the_same_clip_and_another_seed_another(
+    nano: Mochi, spec: RenderSpec
+) -> None:
+    first = states(nano, spec)[-1].latents
+    states(nano, replace(spec, prompt="a blue star growing", seed=8))  # leaves nothing behind
+    assert torch.equal(states(nano, spec)[-1].latents, first)
+    assert not torch.equal(states(nano, replace(spec, seed=8))[-1].latents, first)
+
+
+def test_two_renders_in_turns_do_not_mix(nano: Mochi, spec: RenderSpec) -> None:
+    other = replace(spec, prompt="a blue star growing", steps=5, seed=9)
+    alone = states(nano, spec)[-1].latents
+    state, between = nano.begin(spec), nano.begin(other)
+    for _ in range(other.steps):
+        state, between = nano.step(state), nano.step(between)
+    while state.step < state.steps:
+        state = nano.step(state)
+    assert torch.equal(state.latents, alone)
+
+
+def test_a_step_leaves_the_state_before_it_as_it_was(nano: Mochi, spec: RenderSpec) -> None:
+    before = nano.begin(spec)
+    copies = {name: tensor.clone() for name, tensor in state_tensors(before).items()}
+    nano.step(before)
+    assert all(torch.equal(tensor, copies[name]) for name, tensor in state_tensors(before).items())
+
+
+def test_a_render_goes_on_bit_for_bit_from_any_saved_step(nano: Mochi, spec: RenderSpec) -> None:
+    whole = states(nano, spec)
+    for saved in whole:
+        state = from_tensors(spec, load(save(state_tensors(saved))), saved.step)
+        while state.step < state.steps:
+            state = nano.step(state)
+        assert torch.equal(state.latents, whole[-1].latents)
+        assert nano.preview(state) == nano.preview(whole[-1])
+
+
+RESUME = """
+import sys
+from pathlib import Path
+from safetensors.torch import load_file, save_file
+from gpu_worker import mochi, registry
+from jobs import catalog
+from jobs.spec import RenderSpec
+root, folder = Path(sys.argv[1]), Path(sys.argv[2])
+model = registry.load_model(catalog.load(root / "deploy" / "models.toml")["nano"], root, threads=1)
+spec = RenderSpec.from_dict(eval(sys.argv[3]))
+state = mochi.from_tensors(spec, load_file(folder / "saved.safetensors"), int(sys.argv[4]))
+while state.step < state.steps:
+    state = model.step(state)
+save_file({"latents": state.latents}, folder / "ended.safetensors")
+assert "django" not in sys.modules
+"""
+
+
+def test_another_process_goes_on_bit_for_bit_without_django_or_a_warning(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    whole = states(nano, spec)
+    (tmp_path / "saved.safetensors").write_bytes(save(state_tensors(whole[3])))
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        RESUME,
+        ROOT,
+        tmp_path,
+        repr(spec.as_dict()),
+        "3",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    ended = load((tmp_path / "ended.safetensors").read_bytes())["latents"]
+    assert torch.equal(ended, whole[-1].latents)
+
+
+def test_without_guidance_only_the_prompt_is_computed(nano: Mochi, spec: RenderSpec) -> None:
+    assert len(nano.begin(replace(spec, guidance=1.0)).embeds) == 1
+    assert len(nano.begin(spec).embeds) == 2
+
+
+def test_latents_stay_in_fp32_under_bf16_weights(entry: ModelEntry, spec: RenderSpec) -> None:
+    model = registry.load_model(replace(entry, dtype="bfloat16"), ROOT)
+    assert isinstance(model, Mochi)
+    state = model.step(model.begin(spec))
+    assert state.latents.dtype == torch.float32
+    assert state.embeds.dtype == torch.bfloat16
+
+
+def test_a_prompt_longer_than_the_model_reads_is_cut(nano: Mochi, spec: RenderSpec) -> None:
+    long = replace(spec, prompt=f"{spec.prompt} {'on a black background ' * 12}")
+    state = nano.begin(long)
+    assert state.embeds.shape[1] == 32
+    assert bool(state.mask[-1].all())
+
+
+def test_numbers_that_are_not_finite_are_no_video(nano: Mochi, spec: RenderSpec) -> None:
+    state = nano.begin(spec)
+    broken = replace(state, latents=torch.full_like(state.latents, torch.nan))
+    with pytest.raises(RenderError) as caught:
+        list(nano.decode(broken))
+    assert caught.value.code == "not_finite"
+
+
+def tiles(model: Mochi, state: MochiState) -> np.ndarray[Any, np.dtype[np.float64]]:
+    sprite = model.preview(state)
+    assert (sprite.frames, sprite.tile_width, sprite.tile_height) == (8, 64, 64)
+    assert len(sprite.image) <= 30_000
+    with Image.open(io.BytesIO(sprite.image)) as image:
+        assert image.size == (8 * 64, 64)
+        return np.array(image, dtype=np.float64)
+
+
+def test_previews_come_closer_to_the_final_clip_and_end_as_it(
+    nano: Mochi, whole: RenderSpec
+) -> None:
+    prompt = "a large green circle moving right on a brown background"
+    steps = states(nano, replace(whole, prompt=prompt))
+    frames = list(nano.decode(steps[-1]))
+    final = np.concatenate([frames[index] for index in (0, 3, 7, 10, 14, 17, 21, 24)], axis=1)
+    distances = [np.abs(tiles(nano, steps[step]) - final).mean() for step in (0, 1, 12, 18, 24)]
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] < 2.0  # levels: what JPEG costs
+    noise, first = distances[:2]
+    assert first < noise / 2
+
+
+def test_the_fingerprint_names_all_that_a_repeat_depends_on(nano: Mochi, entry: ModelEntry) -> None:
+    found = nano.fingerprint()
+    assert found["weights"] == entry.digest
+    assert found["threads"] == "1"
+    assert found["torch"] == torch.__version__
+    assert {"model", "device", "dtype", "attention", "diffusers", "transformers"} < found.keys()

@@ -1,0 +1,116 @@
+"""Start, stop and restart of `make run` itself: nothing is left over, and no job is left in a lie."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import urllib3
+
+from tests.stage import PASSWORD, ROOT, System, running
+
+pytestmark = pytest.mark.whole
+STOP_SECONDS = 10
+
+
+def _shell(system: System, code: str) -> str:
+    """manage.py in a second terminal: it finds the running services by itself."""
+    env = {"T2V_VAR": str(system.var), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+_SUBMIT = """
+from accounts.models import User
+from jobs import actions, offer
+spec = offer.make_spec(model=None, prompt="a red circle moving right", size=None, frames=None,
+                       steps={steps}, guidance=None, seed=1)
+print(actions.submit(owner=User.objects.get(email="alice@example.com"), spec=spec).pk)
+"""
+_LOOK = """
+from jobs.models import Job
+job = Job.objects.get(pk="{job}")
+print(job.state, job.attempt, job.spent, job.step, job.error_code)
+"""
+
+
+def _wait(look: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < until, "it did not come to pass in time"
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_a_stop_ends_every_process_and_gives_a_running_job_back(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    var = tmp_path / "a folder with spaces" / "var"
+    var.parent.mkdir()
+    with running(var) as system:
+        job = _shell(system, _SUBMIT.format(steps=1000))
+        _wait(lambda: _shell(system, _LOOK.format(job=job)).startswith("running"), 30)
+        assert len(system.processes()) >= 4
+        took = system.stop(number)
+        assert took < STOP_SECONDS, "".join(system.lines[-40:])
+        assert system.processes() == []
+    # The services are down; the command starts them for itself, and ends them again.
+    assert _shell(system, _LOOK.format(job=job)).split()[:3] == ["queued", "1", "0"]
+    assert system.processes() == []
+
+    with running(var) as again:
+        again.wait_for(f"{job}: attempt 2 succeeded", 60)
+        assert again.ready_after < 30
+        assert _shell(again, _LOOK.format(job=job)).split()[:3] == ["succeeded", "2", "1"]
+
+
+def test_a_killed_worker_is_replaced_and_its_job_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path / "var") as system:
+        job = _shell(system, _SUBMIT.format(steps=1000))
+        _wait(lambda: _shell(system, _LOOK.format(job=job)).startswith("running"), 30)
+        workers = [p for p in system.processes() if "celery" in " ".join(p.cmdline())]
+        assert workers
+        for process in workers:
+            process.kill()
+        psutil.wait_procs(workers, timeout=5)
+        system.wait_for(f"{job}: attempt 2 succeeded", 90)
+
+
+def test_a_second_start_on_the_same_port_says_so(tmp_path: Path) -> None:
+    with running(tmp_path / "var") as system:
+        port = system.url.rpartition(":")[2]
+        done = subprocess.run(
+            ["make", "run"],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", "T2V_PORT": port, "T2V_VAR": str(tmp_path / "other")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "T2V_PORT" in done.stderr + done.stdout
+        # The first one goes on.
+        answer = urllib3.PoolManager().request("GET", f"{system.url}/health/ready")
+        assert answer.status == 200
+
+
+def test_two_run_side_by_side_with_their_own_data(tmp_path: Path) -> None:
+    with running(tmp_path / "one") as one, running(tmp_path / "two") as two:
+        _shell(one, _SUBMIT.format(steps=8))
+        count = "from jobs.models import Job; print(Job.objects.count())"
+        assert (_shell(one, count), _shell(two, count)) == ("1", "0")
+        assert PASSWORD in "".join(two.lines)
