@@ -165,4 +165,3 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
-

@@ -17,21 +17,25 @@ function fill(select, values, words, usual) {
   select.value = wanted;
 }
 
+function setHint(input, words) {
+  const hint = form.querySelector(`[data-hint="${input.name}"]`);
+  const described = new Set((input.getAttribute("aria-describedby") ?? "").split(" ")).add(hint.id);
+  input.setAttribute("aria-describedby", [...described].join(" ").trim());
+  hint.textContent = words;
+}
+
 function bound(input, least, most, step, usual) {
   Object.assign(input, { min: least, max: most, step, required: true });
   const value = Number(input.value);
   if (input.value === "" || value < least || value > most) input.value = usual;
-  const hint = form.querySelector(`[data-hint="${input.name}"]`);
-  const described = new Set((input.getAttribute("aria-describedby") ?? "").split(" ")).add(hint.id);
-  input.setAttribute("aria-describedby", [...described].join(" ").trim());
-  hint.textContent = `${least} to ${most}, usually ${usual}`;
+  setHint(input, `${least} to ${most}, usually ${usual}`);
 }
 
 // keep: values that the server refused stay as they were typed, beside their messages.
 function followModel({ keep }) {
   const { limits, defaults, fps, understands } = current();
   fill(size, limits.sizes, (name) => name.replace("x", " × "), defaults.size);
-  fill(frames, limits.frames, (count) => `${seconds(count, fps)} · ${count} frames`, defaults.frames);
+  fill(frames, limits.frames, (count) => seconds(count, fps), defaults.frames);
   const typed = [steps.value, guidance.value];
   bound(steps, limits.min_steps, limits.max_steps, 1, defaults.steps);
   bound(guidance, limits.min_guidance, limits.max_guidance, "any", defaults.guidance);
@@ -54,6 +58,7 @@ function chip(words) {
 
 function summarise() {
   const { title, fps } = current();
+  setHint(frames, `${frames.value} frames`);
   document.getElementById("options-summary").textContent = [
     title,
     size.value.replace("x", "×"),

@@ -192,9 +192,7 @@ def test_another_person_finds_no_such_job_anywhere(
         for url in (job_url, f"{system.url}/api/v1/jobs/{job}"):
             assert person.get(url).status == status, (name, url)
         assert person.get(file).status == (404 if status == 404 else 302)
-        assert _ask_the_socket(person.page, job)["type"] == (
-            "refused" if status == 404 else "fact"
-        )
+        assert _ask_the_socket(person.page, job)["type"] == ("refused" if status == 404 else "fact")
         assert job not in person.page.content()
         person.context.close()
 

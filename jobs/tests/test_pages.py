@@ -1,0 +1,161 @@
+"""Pages: every state shows, nothing half-made is left, and the lists cost the same however long."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from jobs import actions
+from jobs.actions import Claim
+from jobs.lifecycle import State
+from jobs.models import Job
+
+pytestmark = pytest.mark.django_db
+FORM = {
+    "prompt": "a red circle moving right",
+    "model": "nano",
+    "size": "64x64",
+    "frames": "25",
+    "steps": "32",
+    "guidance": "4.5",
+    "seed": "",
+    "idempotency_key": "k",
+}
+
+
+def test_the_composer_makes_a_job_and_leads_to_its_page(alice: User, client: Client) -> None:
+    client.force_login(alice)
+    answer = client.post("/", FORM)
+    job = Job.objects.get()
+    assert (answer.status_code, answer["Location"]) == (302, f"/jobs/{job.pk}/")
+    assert job.request.spec["seed"] is not None
+    # The button pressed twice, or the page sent again: the same job.
+    assert client.post("/", FORM)["Location"] == f"/jobs/{job.pk}/"
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "words"),
+    [
+        ({"prompt": " "}, "prompt", "Say what the video should show."),
+        ({"prompt": "x" * 301}, "prompt", "At most 300 characters"),
+        ({"model": "sora"}, "model", "not one of the available choices"),
+        ({"size": "63x64"}, "size", "not 63×64"),
+        ({"size": "big"}, "size", "like 64x64"),
+        ({"frames": "24"}, "frames", "not 24"),
+        ({"steps": ""}, "steps", "required"),
+        ({"steps": "2"}, "steps", "From 4 to 1000 steps, not 2."),
+        ({"guidance": "nan"}, "guidance", "Enter a number"),
+        ({"guidance": "99"}, "guidance", "not 99"),
+        ({"seed": "-1"}, "seed", "From 0 to 4294967295"),
+        ({"seed": "x"}, "seed", "A whole number from 0"),
+    ],
+)
+def test_a_bad_value_gets_its_own_message_and_makes_nothing(
+    change: dict[str, str], field: str, words: str, alice: User, client: Client
+) -> None:
+    client.force_login(alice)
+    answer = client.post("/", FORM | change)
+    assert answer.status_code == 400
+    errors = answer.context["form"].errors
+    assert list(errors) == [field]
+    assert words in " ".join(errors[field])
+    assert words.encode() in answer.content
+    assert not Job.objects.exists()
+
+
+def _end(job: Job, mine: Claim, state: State) -> None:
+    match state:
+        case State.SUCCEEDED:
+            actions.succeed(mine, [])
+        case State.CANCELLED:
+            actions.cancel(job.pk)
+            actions.obey_cancel(mine)
+        case State.FAILED:
+            actions.fail(mine, code="bad_prompt", message="It cannot be drawn.", permanent=True)
+        case State.PARKED:
+            Job.objects.filter(pk=job.pk).update(max_attempts=1)
+            actions.fail(mine, code="gpu_lost", message="The GPU went away.", permanent=False)
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_its_page(
+    state: State,
+    submit: Callable[..., Job],
+    claim: Callable[..., Claim],
+    alice: User,
+    client: Client,
+) -> None:
+    job = submit()
+    if state is State.EXPIRED:
+        past = timezone.now() - timedelta(hours=1)
+        Job.objects.filter(pk=job.pk).update(deadline=past)
+        actions.expire()
+    elif state is not State.QUEUED:
+        _end(job, claim(), state)
+    client.force_login(alice)
+    page = client.get(f"/jobs/{job.pk}/")
+    assert page.context["job"]["state"] == state
+    assert f'data-state="{state}"'.encode() in page.content
+    job.refresh_from_db()
+    if job.error_message:
+        assert job.error_message.encode() in page.content
+    assert state.encode() in client.get("/").content
+
+
+def test_a_job_can_be_made_again_with_the_same_values(
+    submit: Callable[..., Job], alice: User, charlie: User, client: Client
+) -> None:
+    job = submit("a blue star rising", steps=50, seed=9)
+    client.force_login(alice)
+    initial = client.get(f"/?from={job.pk}").context["form"].initial
+    assert (initial["prompt"], initial["steps"], initial["seed"]) == ("a blue star rising", 50, 9)
+    client.force_login(charlie)
+    for wanted in (job.pk, "nonsense"):
+        assert client.get(f"/?from={wanted}").context["form"].initial == {}
+
+
+def test_the_list_is_paged_newest_first_at_a_fixed_cost(
+    submit: Callable[..., Job],
+    alice: User,
+    client: Client,
+    django_assert_max_num_queries: Callable[[int], object],
+) -> None:
+    made = [str(submit().pk) for _ in range(15)]
+    client.force_login(alice)
+    with django_assert_max_num_queries(7):  # type: ignore[attr-defined]
+        first = client.get("/")
+    second = client.get("/?page=2")
+    listed = [job["id"] for page in (first, second) for job in page.context["jobs"]]
+    assert listed == made[::-1]
+
+
+def test_a_prompt_cannot_break_out_of_the_page(
+    submit: Callable[..., Job], alice: User, client: Client
+) -> None:
+    nasty = '</script><img src=x onerror="alert(1)">'
+    job = submit(nasty)
+    client.force_login(alice)
+    for url in ("/", f"/jobs/{job.pk}/"):
+        assert nasty.encode() not in client.get(url).content
+
+
+def test_pages_forbid_scripts_and_frames_of_others(client: Client) -> None:
+    answer = client.get("/")
+    policy = answer["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_cancel_button_needs_the_pages_own_token(submit: Callable[..., Job], alice: User) -> None:
+    job = submit()
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(alice)
+    assert strict.post(f"/jobs/{job.pk}/cancel").status_code == 403
+    job.refresh_from_db()
+    assert job.state == State.QUEUED

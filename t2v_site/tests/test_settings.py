@@ -1,0 +1,79 @@
+"""Settings come from T2V_* only, and nonsense stops the start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+SECURE = {
+    "T2V_ENV": "production",
+    "T2V_SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRST",
+    "T2V_DATABASE_URL": "postgresql://t2v:p%40ss@db.internal:6432/videos",
+    "T2V_REDIS_URL": "rediss://redis.internal/1",
+    "T2V_BASE_URL": "https://video.example.com",
+}
+
+
+def _load(code: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
+    """Reads the settings in a fresh process; the last line of its errors says what was wrong."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("T2V_")}
+    return subprocess.run(
+        [sys.executable, "-c", f"from t2v_site import settings as s\n{code}"],
+        cwd=settings.BASE_DIR,
+        env={**clean, **SECURE, **changes},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_secure_production_starts() -> None:
+    code = """
+print(s.DATABASES['default']['PASSWORD'], s.DATABASES['default']['PORT'], s.ALLOWED_HOSTS,
+      s.SESSION_COOKIE_SECURE, s.SESSION_COOKIE_NAME, s.T2V_DEMO, s.DEBUG)"""
+    done = _load(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[0] == (
+        "p@ss 6432 ['video.example.com'] True __Host-t2v False False"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"T2V_SECRET_KEY": ""}, "T2V_SECRET_KEY is not set"),
+        ({"T2V_SECRET_KEY": "short"}, "at least 50 random characters"),
+        ({"T2V_SECRET_KEY": "a" * 60}, "at least 50 random characters"),
+        ({"T2V_DEBUG": "1"}, "T2V_DEBUG must be off"),
+        ({"T2V_DATABASE_URL": ""}, "T2V_DATABASE_URL is not set"),
+        ({"T2V_DATABASE_URL": "mysql://x/y"}, "T2V_DATABASE_URL must look like"),
+        ({"T2V_REDIS_URL": ""}, "T2V_REDIS_URL is not set"),
+        ({"T2V_BASE_URL": ""}, "T2V_BASE_URL must look like"),
+        ({"T2V_BASE_URL": "http://video.example.com"}, "must be https in production"),
+        ({"T2V_ALLOWED_HOSTS": "*"}, "names hosts"),
+        ({"T2V_DEMO_PASSWORD": "x"}, "for the embedded mode"),
+        ({"T2V_PORT": "eighty"}, "must be a whole number"),
+        ({"T2V_PORT": "70000"}, "from 1 to 65535"),
+        ({"T2V_DEBUG": "maybe"}, "it can be 1 or 0"),
+        ({"T2V_ENV": "prod"}, "it can be embedded, production"),
+        ({"T2V_S3_BUCKET": "videos"}, "T2V_S3_BUCKET needs"),
+        ({"T2V_DATABSE_URL": "x"}, "Unknown setting T2V_DATABSE_URL"),
+        ({"T2V_SECRET_KEY_FILE": "/dev/null"}, "not both"),
+    ],
+)
+def test_nonsense_and_danger_are_refused_by_name(changes: dict[str, str], complaint: str) -> None:
+    done = _load(**changes)
+    assert done.returncode != 0
+    assert complaint in done.stderr.strip().splitlines()[-1]
+    assert "p%40ss" not in done.stderr.strip().splitlines()[-1]
+
+
+def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(SECURE["T2V_SECRET_KEY"] + "\n")
+    done = _load("print(len(s.SECRET_KEY))", T2V_SECRET_KEY="", T2V_SECRET_KEY_FILE=str(file))
+    assert done.stdout.strip() == "56", done.stderr

@@ -1,0 +1,139 @@
+"""The house rules that a machine can check."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.urls import get_resolver
+
+from jobs import errors
+from jobs.errors import Refusal
+
+ROOT = Path(settings.BASE_DIR)
+SOURCES = [
+    path
+    for folder in ("t2v_site", "jobs", "accounts", "gpu_worker")
+    for path in (ROOT / folder).rglob("*.py")
+    if "tests" not in path.parts and "migrations" not in path.parts
+]
+PURE = ("jobs.lifecycle", "jobs.spec", "jobs.events", "jobs.errors", "jobs.catalog")
+
+
+def _python(code: str, **env: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("module", [*PURE, "accounts.roles", "gpu_worker.engine"])
+def test_a_pure_module_loads_without_django(module: str) -> None:
+    code = f"import sys, {module}; print('django' in sys.modules)"
+    assert _python(code) == "False"
+
+
+def test_the_site_loads_without_torch() -> None:
+    code = """
+import sys
+class NoTorch:
+    def find_spec(self, name, *rest):
+        if name.split('.')[0] in {'torch', 'diffusers', 'transformers', 'numpy', 'av', 'PIL'}:
+            raise ImportError(name)
+sys.meta_path.insert(0, NoTorch())
+import django
+django.setup()
+import t2v_site.asgi, t2v_site.urls
+from django.urls import get_resolver
+get_resolver().url_patterns
+print('ok')
+"""
+    assert _python(code, DJANGO_SETTINGS_MODULE="t2v_site.settings") == "ok"
+
+
+def test_celerys_parent_loads_its_tasks_without_torch() -> None:
+    code = """
+import sys
+from t2v_site import celery_app
+celery_app.loader.import_default_modules()
+print(sorted({'torch', 'diffusers', 'gpu_worker.runner'} & set(sys.modules)),
+      'gpu_worker.knock' in celery_app.tasks)
+"""
+    assert _python(code, DJANGO_SETTINGS_MODULE="t2v_site.settings") == "[] True"
+
+
+def test_the_migrations_say_what_the_models_say(db: None) -> None:
+    call_command("makemigrations", "--check", "--dry-run", verbosity=0)
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    empty = {"utils", "util", "helpers", "common", "base", "misc", "manager"}
+    assert [path for path in SOURCES if path.stem in empty] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        (r"\.retry\(|\beta=|countdown=", "delays live in Job.run_at, never in Celery"),
+        (r"\bgroup_send\b", "the channel layer is for control only"),
+        (r"torch\.load|\bpickle\b|trust_remote_code=True|custom_pipeline", "no code from models"),
+        (r"\bTODO\b|\bFIXME\b", "work to do belongs into an issue"),
+    ],
+)
+def test_nobody_does_what_the_house_never_does(pattern: str, why: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in SOURCES
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(pattern, line.partition("#")[0])
+    ]
+    assert found == [], why
+
+
+def _refusals(cls: type[Refusal]) -> set[type[Refusal]]:
+    return {cls} | {deeper for sub in cls.__subclasses__() for deeper in _refusals(sub)}
+
+
+def test_every_error_code_is_explained() -> None:
+    page = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+    codes = {cls.code for cls in _refusals(errors.Refusal) if cls is not Refusal}
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
+
+
+def test_every_setting_is_explained_and_every_explained_one_exists() -> None:
+    page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^\| `(T2V_\w+)`", page, re.MULTILINE))
+    sources = (ROOT / "t2v_site/settings.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'"(T2V_[A-Z0-9_]+)"', sources))
+    assert explained == read
+
+
+def test_every_route_of_ours_stands_in_the_access_matrix() -> None:
+    matrix = (ROOT / "docs/reference/access.md").read_text(encoding="utf-8")
+    ours = {
+        pattern.name
+        for included in get_resolver().url_patterns
+        if getattr(included, "urlconf_name", None) and "jobs.urls" in repr(included)
+        for pattern in included.url_patterns
+    }
+    assert ours
+    assert [name for name in sorted(ours) if f"`{name}`" not in matrix] == []
+
+
+def test_every_link_between_the_documents_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
