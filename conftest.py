@@ -18,7 +18,7 @@ from jobs import actions, dispatch, offer
 from jobs.actions import Claim
 from jobs.models import Job
 
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # noqa: S105 - of test accounts
 
 
 @cache

@@ -18,7 +18,8 @@ WITH next AS MATERIALIZED (
 )
 UPDATE jobs_job AS job
 SET state = 'running', attempt = attempt + 1, version = version + 1, step = 0,
-    worker = %(worker)s, lease_until = statement_timestamp() + make_interval(secs => %(lease)s), started_at = statement_timestamp()
+    worker = %(worker)s, started_at = statement_timestamp(),
+    lease_until = statement_timestamp() + make_interval(secs => %(lease)s)
 FROM next WHERE job.id = next.id AND job.state = 'queued'
 RETURNING job.id, job.attempt
 """

@@ -53,7 +53,7 @@ def test_a_person_signs_up_with_a_good_password_only(client: Client) -> None:
 def test_a_forgotten_password_is_reset_by_email(alice: User, client: Client) -> None:
     client.post("/accounts/password/reset/", {"email": "alice@example.com"})
     (message,) = mail.outbox
-    link = re.search(r"https?://[^/]+(/accounts/password/reset/key/\S+)", message.body)
+    link = re.search(r"https?://[^/]+(/accounts/password/reset/key/\S+)", str(message.body))
     assert link is not None
     page = client.get(link[1], follow=True)
     new = "another good password"

@@ -5,11 +5,12 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Rgb = tuple[int, int, int]
 
 COLOURS: dict[str, Rgb] = {

@@ -9,6 +9,7 @@ import pytest
 from gpu_worker.mochi import Mochi
 from gpu_worker.nano.adherence import Seen, analyse
 from gpu_worker.nano.grammar import MOTIONS, SHAPES, Scene, all_scenes, render
+from jobs.catalog import ModelEntry
 from jobs.spec import RenderSpec
 
 
@@ -74,7 +75,12 @@ def test_a_prompt_is_followed(scene: Scene, nano: Mochi, whole: RenderSpec) -> N
     )
 
 
-def test_another_prompt_is_another_clip(nano: Mochi, whole: RenderSpec) -> None:
-    """Colour and motion come from the words, not from the seed."""
-    seen = shown(nano, replace(whole, prompt="a green circle moving left"))
-    assert (seen.colour, seen.motion) == ("green", "left")
+def test_every_offered_size_and_length_follows_the_prompt(
+    nano: Mochi, entry: ModelEntry, whole: RenderSpec
+) -> None:
+    sizes = [{"width": width, "height": height} for width, height in entry.limits.sizes]
+    lengths = [{"frames": frames} for frames in entry.limits.frames]
+    prompt = "a green square moving left on a navy background"
+    for change in sizes[1:] + lengths:
+        seen = shown(nano, RenderSpec.from_dict(whole.as_dict() | change | {"prompt": prompt}))
+        assert seen == Seen(background="navy", colour="green", motion="left", shape="square")

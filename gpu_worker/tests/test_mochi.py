@@ -102,7 +102,7 @@ def test_a_size_that_mochi_cannot_make_is_refused(
     size: dict[str, int], nano: Mochi, spec: RenderSpec
 ) -> None:
     with pytest.raises(RenderError) as caught:
-        nano.begin(replace(spec, **size))
+        nano.begin(RenderSpec.from_dict(spec.as_dict() | size))
     assert caught.value.code == "bad_size"
     assert caught.value.permanent
 
@@ -167,17 +167,8 @@ def test_another_process_goes_on_bit_for_bit_without_django_or_a_warning(
 ) -> None:
     whole = states(nano, spec)
     (tmp_path / "saved.safetensors").write_bytes(save(state_tensors(whole[3])))
-    command = [
-        sys.executable,
-        "-W",
-        "error",
-        "-c",
-        RESUME,
-        ROOT,
-        tmp_path,
-        repr(spec.as_dict()),
-        "3",
-    ]
+    arguments = [str(ROOT), str(tmp_path), repr(spec.as_dict()), "3"]
+    command = [sys.executable, "-W", "error", "-c", RESUME, *arguments]
     done = subprocess.run(
         command,
         cwd=ROOT,

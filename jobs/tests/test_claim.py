@@ -140,7 +140,8 @@ def test_a_worker_that_comes_back_takes_its_lost_jobs_back_at_once(
 
     workers.register(name="gpu-1", incarnation=second, pool="default", device="")
 
-    job.refresh_from_db(), others.refresh_from_db()
+    job.refresh_from_db()
+    others.refresh_from_db()
     assert (job.state, others.state) == (State.QUEUED, State.RUNNING)
 
 

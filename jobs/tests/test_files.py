@@ -41,7 +41,7 @@ def url(
         ("bytes=9-3", 200, 0, 1023),
     ],
 )
-async def test_a_file_is_served_by_range(
+async def test_a_file_is_served_by_range(  # noqa: PLR0917 - fixtures
     async_db: None, url: str, alice: User, wanted: str | None, status: int, first: int, last: int
 ) -> None:
     client = AsyncClient()

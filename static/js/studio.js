@@ -100,6 +100,9 @@ function addCard(view) {
   list.prepend(card);
   fillTimes(card);
   document.getElementById("empty").hidden = true;
+  const count = document.getElementById("count");
+  count.textContent = Number(count.textContent) + 1;
+  count.parentElement.hidden = false;
   while (list.children.length > Number(list.dataset.perPage)) forget(list.lastElementChild);
   become(view.id, view);
 }

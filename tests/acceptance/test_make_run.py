@@ -1,4 +1,4 @@
-"""Start, stop and restart of `make run` itself: nothing is left over, and no job is left in a lie."""
+"""Start, stop and restart of `make run`: nothing is left over, no job is left in a lie."""
 
 import signal
 import subprocess

@@ -158,7 +158,7 @@ def test_the_file_is_what_was_asked_for_and_shows_it(alice: Person, system: Syst
     assert answer.status == 302, "with S3 the file comes over a signed link"
     signed = answer.headers["Location"]
     body = http.request("GET", signed).data
-    with av.open(io.BytesIO(body)) as clip:
+    with av.open(io.BytesIO(body), mode="r") as clip:
         stream = clip.streams.video[0]
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in clip.decode(stream)])
         assert frames.shape == (25, 64, 64, 3)

@@ -1,0 +1,252 @@
+"""The pages in a real browser: live, on a phone, by keyboard, and when the server goes away."""
+
+import base64
+import io
+import re
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+
+from jobs.events import PreviewHeader
+from tests.stage import PASSWORD, System, chromium, running
+
+pytestmark = pytest.mark.whole
+
+PHONE: ViewportSize = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with running(tmp_path_factory.mktemp("pages") / "var") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visitor(browser: Browser, system: System) -> Iterator[BrowserContext]:
+    context = browser.new_context(base_url=system.url)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def alice(visitor: BrowserContext) -> Page:
+    return _sign_in(visitor.new_page())
+
+
+def _sign_in(page: Page) -> Page:
+    page.goto("/accounts/login/")
+    page.get_by_label("Email").fill("alice@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.locator("main").get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="What should the video show?")).to_be_visible()
+    return page
+
+
+def _submit(page: Page, prompt: str, *, steps: int = 8) -> str:
+    """By keyboard; the job's address."""
+    page.goto("/")
+    page.locator("#options > summary").click()
+    page.get_by_label("Steps").fill(str(steps))
+    page.get_by_label("Prompt", exact=True).fill(prompt)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/jobs/*/")
+    return page.url
+
+
+def _end_the_site(system: System) -> None:
+    """The web process dies; its supervisor starts another one."""
+    (site,) = [each for each in system.processes() if "daphne" in each.cmdline()]
+    site.kill()
+
+
+def test_a_page_reconnects_by_itself_and_misses_nothing(alice: Page, system: System) -> None:
+    _submit(alice, "a red circle moving right", steps=400)
+    expect(alice.locator("#step")).to_contain_text(re.compile(r"[1-9]\d* of 400"), timeout=30_000)
+    _end_the_site(system)
+    expect(alice.locator("#connection")).to_be_visible(timeout=10_000)
+    expect(alice.locator("#connection")).to_be_hidden(timeout=60_000)
+    expect(alice.locator("#video")).to_be_visible(timeout=90_000)
+    expect(alice.locator("#history > li")).to_have_text(
+        [re.compile("Submitted"), re.compile("Attempt 1 started"), re.compile("Video ready")]
+    )
+
+
+def test_a_page_that_was_signed_out_elsewhere_goes_to_the_sign_in(
+    alice: Page, visitor: BrowserContext
+) -> None:
+    other = visitor.new_page()
+    other.goto("/")
+    other.get_by_role("button", name="Sign out").click()
+    expect(other.get_by_role("link", name="Create an account")).to_be_visible()
+    alice.bring_to_front()
+    alice.wait_for_url("**/accounts/login/?next=*", timeout=45_000)  # rights: every 30 s
+
+
+def test_a_video_made_in_another_window_appears_in_the_list_and_becomes_ready(
+    alice: Page, visitor: BrowserContext
+) -> None:
+    expect(alice.locator("#jobs")).to_be_attached()
+    job = _submit(visitor.new_page(), "a green star moving up").split("/")[-2]
+    first = alice.locator("#jobs > li").first
+    expect(first).to_have_attribute("data-job-id", job, timeout=10_000)
+    expect(first.locator("a")).to_have_attribute("href", f"/jobs/{job}/")
+    expect(first.locator("[data-badge]")).to_have_text("Succeeded", timeout=60_000)
+
+
+def test_the_same_form_sent_twice_makes_one_job(alice: Page) -> None:
+    alice.goto("/")
+    count = alice.locator("#count")
+    before = int(count.inner_text() or "0")
+    alice.get_by_label("Prompt", exact=True).fill("a white circle growing")
+    alice.evaluate(
+        """async () => {
+          const body = new FormData(document.getElementById("composer"));
+          const send = () => fetch("/", {method: "POST", body, redirect: "manual"});
+          await Promise.all([send(), send()]);
+        }"""
+    )
+    alice.goto("/")
+    expect(count).to_have_text(str(before + 1))
+
+
+def test_an_example_fills_the_prompt_and_a_folded_bad_value_unfolds(alice: Page) -> None:
+    alice.goto("/")
+    example = alice.locator("[data-example]").nth(1)
+    example.click()
+    expect(alice.get_by_label("Prompt", exact=True)).to_have_value(example.inner_text())
+    options = alice.locator("#options")
+    options.locator("summary").click()
+    alice.get_by_label("Steps").fill("1")
+    options.locator("summary").click()
+    alice.get_by_role("button", name="Make the video").click()
+    expect(alice.get_by_label("Steps")).to_be_focused()
+    assert alice.url.endswith("/")
+
+
+def test_trying_again_starts_from_the_same_values(alice: Page) -> None:
+    _submit(alice, "a yellow square shrinking", steps=9)
+    expect(alice.locator("#video")).to_be_visible(timeout=60_000)
+    recipe = alice.locator("#recipe > div").filter(has_text="Seed")
+    seed = recipe.locator("dd").inner_text()
+    alice.get_by_role("link", name="Make another").click()
+    expect(alice.get_by_label("Prompt", exact=True)).to_have_value("a yellow square shrinking")
+    expect(alice.locator("#id_steps")).to_have_value("9")
+    expect(alice.locator("#id_seed")).to_have_value(seed)
+
+
+def test_no_page_is_wider_than_a_phone_and_none_complains(browser: Browser, system: System) -> None:
+    context = browser.new_context(base_url=system.url, viewport=PHONE, color_scheme="dark")
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    entrance = ["/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"]
+    for path in entrance:
+        page.goto(path)
+        assert _overhang(page) <= 0, path
+    _sign_in(page)
+    job = _submit(page, "a-prompt-that-does-not-break-" * 8)
+    for path in ["/", job, "/accounts/email/", "/accounts/password/change/"]:
+        page.goto(path)
+        assert _overhang(page) <= 0, path
+    context.close()
+    assert complaints == []
+
+
+def _overhang(page: Page) -> int:
+    """Pixels that the page is wider than the window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+def test_nothing_moves_for_a_viewer_who_asked_for_less_motion(
+    browser: Browser, system: System
+) -> None:
+    context = browser.new_context(base_url=system.url, reduced_motion="reduce")
+    page = _sign_in(context.new_page())
+    _submit(page, "a blue circle moving left")
+    expect(page.locator("#video")).to_be_visible(timeout=60_000)
+    page.reload()
+    expect(page.locator("#video")).to_have_js_property("paused", True)
+    context.close()
+
+
+def _preview(*, attempt: int, step: int, colours: list[str]) -> str:
+    """A sprite with one tile of 4 × 4 pixels for each colour, as it comes over the socket."""
+    sprite = Image.new("RGB", (4 * len(colours), 4))
+    for at, colour in enumerate(colours):
+        sprite.paste(colour, (4 * at, 0, 4 * at + 4, 4))
+    file = io.BytesIO()
+    sprite.save(file, "PNG")
+    header = PreviewHeader(
+        job=uuid.UUID("12345678-1234-5678-1234-567812345678"),
+        attempt=attempt,
+        step=step,
+        steps=300,
+        frames=len(colours),
+        tile_width=4,
+        tile_height=4,
+        server_us=2**53 + 1,
+        codec="png",
+        size=len(file.getvalue()),
+    )
+    return base64.b64encode(header.pack() + file.getvalue()).decode()
+
+
+_SHOW = """async (messages) => {
+  const {parsePreview, SpritePlayer} = await import("/static/js/preview.js");
+  const canvas = document.createElement("canvas");
+  const player = new SpritePlayer(canvas, {clipSeconds: 1});
+  const seen = [];
+  for (const message of messages) {
+    const bytes = Uint8Array.from(atob(message), (letter) => letter.charCodeAt(0));
+    const preview = parsePreview(bytes.buffer);
+    const drawn = await player.show(preview);
+    const pixel = [...canvas.getContext("2d").getImageData(1, 1, 1, 1).data].slice(0, 3);
+    const {image, ...header} = preview;
+    seen.push({drawn, pixel, header, type: image.type, width: canvas.width});
+  }
+  player.close();
+  return seen;
+}"""
+
+
+def _show(page: Page, *messages: str) -> list[dict[str, Any]]:
+    page.goto("/accounts/login/")
+    seen: list[dict[str, Any]] = page.evaluate(_SHOW, list(messages))
+    return seen
+
+
+def test_the_page_reads_the_header_that_the_worker_writes(visitor: BrowserContext) -> None:
+    (seen,) = _show(visitor.new_page(), _preview(attempt=2, step=7, colours=["red"] * 3))
+    assert seen["header"] == {
+        "job": "12345678-1234-5678-1234-567812345678",
+        "attempt": 2,
+        "step": 7,
+        "steps": 300,
+        "frames": 3,
+        "tileWidth": 4,
+        "tileHeight": 4,
+    }
+    assert (seen["type"], seen["width"], seen["pixel"]) == ("image/png", 4, [255, 0, 0])
+
+
+def test_what_is_shown_never_goes_backwards(visitor: BrowserContext) -> None:
+    seen = _show(
+        visitor.new_page(),
+        _preview(attempt=1, step=9, colours=["red"] * 2),
+        _preview(attempt=1, step=8, colours=["lime"] * 2),
+        _preview(attempt=2, step=1, colours=["blue"] * 2),
+        _preview(attempt=1, step=10, colours=["lime"] * 2),
+    )
+    assert [each["drawn"] for each in seen] == [True, False, True, False]
+    assert [each["pixel"] for each in seen][1::2] == [[255, 0, 0], [0, 0, 255]]
