@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
-# Visually lossless; a 64×64 clip of 25 frames takes about 10 KB. Threads are fixed, since x264
+# Visually lossless; a 64×64 clip of 25 frames takes about 13 KB. Threads are fixed, since x264
 # decides a little otherwise with another number of them.
 X264_OPTIONS = {"crf": "10", "preset": "medium", "threads": "2"}
 MP4_OPTIONS = {"movflags": "+faststart"}  # the index first: a browser plays while it loads

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,12 +53,10 @@ class System:
     def wait_for(self, pattern: str, seconds: float) -> str:
         """The first line from now on that matches."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            line = self._news.get(timeout=left)
-            if line is None:
-                break
-            if re.search(pattern, line):
-                return line
+        with suppress(queue.Empty):
+            while line := self._news.get(timeout=max(0.0, until - time.monotonic())):
+                if re.search(pattern, line):
+                    return line
         raise AssertionError(f"no line with {pattern!r}:\n{''.join(self.lines[-60:])}")
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> float:
@@ -103,7 +101,8 @@ def running(var: Path, **settings: str) -> Iterator[System]:
         start_new_session=True,
     )
     system = System(process=process, url=f"http://127.0.0.1:{port}", var=var)
-    threading.Thread(target=system.read, daemon=True).start()
+    reader = threading.Thread(target=system.read, daemon=True)
+    reader.start()
     try:
         system.wait_for(rf"^Ready: {system.url}", READY_SECONDS)
         system.ready_after = time.monotonic() - system.started
@@ -111,6 +110,9 @@ def running(var: Path, **settings: str) -> Iterator[System]:
     finally:
         if process.poll() is None:
             system.stop()
+        reader.join(10)
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 @contextmanager

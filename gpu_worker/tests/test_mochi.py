@@ -141,7 +141,12 @@ def test_a_render_goes_on_bit_for_bit_from_any_saved_step(nano: Mochi, spec: Ren
         while state.step < state.steps:
             state = nano.step(state)
         assert torch.equal(state.latents, whole[-1].latents)
-        assert nano.preview(state) == nano.preview(whole[-1])
+
+
+def test_a_resumed_render_has_its_preview_at_once(nano: Mochi, spec: RenderSpec) -> None:
+    saved = nano.step(nano.begin(spec))
+    resumed = from_tensors(spec, load(save(state_tensors(saved))), saved.step)
+    assert nano.preview(resumed) == nano.preview(saved)
 
 
 RESUME = """
@@ -227,7 +232,7 @@ def test_previews_come_closer_to_the_final_clip_and_end_as_it(
     steps = states(nano, replace(whole, prompt=prompt))
     frames = list(nano.decode(steps[-1]))
     final = np.concatenate([frames[index] for index in (0, 3, 7, 10, 14, 17, 21, 24)], axis=1)
-    distances = [np.abs(tiles(nano, steps[step]) - final).mean() for step in (0, 1, 12, 18, 24)]
+    distances = [np.abs(tiles(nano, steps[step]) - final).mean() for step in (0, 1, 8, 12, 16)]
     assert distances == sorted(distances, reverse=True)
     assert distances[-1] < 2.0  # levels: what JPEG costs
     noise, first = distances[:2]

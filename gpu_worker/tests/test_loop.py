@@ -1,0 +1,149 @@
+"""The loop obeys between two steps, and tells only what is certain."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Event
+
+import pytest
+
+from gpu_worker import loop
+from gpu_worker.engine import Sprite
+from jobs.spec import RenderSpec
+
+SPEC = RenderSpec(
+    model="counting",
+    prompt="x",
+    width=16,
+    height=16,
+    frames=7,
+    fps=12,
+    steps=10,
+    guidance=1.0,
+    seed=1,
+)
+
+
+@dataclass(frozen=True)
+class Count:
+    step: int
+    steps: int
+
+
+@dataclass
+class Counting:
+    """A model whose render is its step count; before_step lets a test act between two steps."""
+
+    before_step: Callable[[int], None] = lambda step: None
+    stepped: list[int] = field(default_factory=list)
+    decoded: int = 0
+
+    def fingerprint(self) -> dict[str, str]:
+        return {}
+
+    def begin(self, spec: RenderSpec) -> Count:
+        return Count(0, spec.steps)
+
+    def step(self, state: Count) -> Count:
+        self.before_step(state.step)
+        self.stepped.append(state.step)
+        return Count(state.step + 1, state.steps)
+
+    def preview(self, state: Count) -> Sprite:
+        return Sprite(image=b"x", codec="jpeg", frames=1, tile_width=1, tile_height=1)
+
+    def decode(self, state: Count) -> Iterator[int]:
+        for frame in range(7):
+            self.decoded += 1
+            yield frame
+
+
+@dataclass
+class Held:
+    """A lease that a test lets go of."""
+
+    lost: Event = field(default_factory=Event)
+    cancelled: Event = field(default_factory=Event)
+    certain: bool = True
+    steps: list[int] = field(default_factory=list)
+
+    def moved(self, step: int) -> None:
+        self.steps.append(step)
+
+
+@dataclass
+class Told:
+    ticks: list[tuple[str, int]] = field(default_factory=list)
+    previews: list[int] = field(default_factory=list)
+
+    def progress(
+        self, phase: str, *, step: int, steps: int, seconds_left: float | None = None
+    ) -> None:
+        assert seconds_left is None or seconds_left >= 0
+        self.ticks.append((phase, step))
+
+    def preview(self, sprite: Sprite, *, step: int, steps: int) -> None:
+        self.previews.append(step)
+
+
+def _render(model: Counting, lease: Held, told: Told, draining: Event | None = None) -> list[int]:
+    return list(
+        loop.render(
+            model,
+            SPEC,
+            lease=lease,
+            draining=draining or Event(),
+            reporter=told,
+            tail_seconds=1.0,
+        )
+    )
+
+
+def test_a_render_is_every_step_once_and_then_every_frame() -> None:
+    model, lease, told = Counting(), Held(), Told()
+    assert _render(model, lease, told) == list(range(7))
+    assert model.stepped == list(range(10))
+    assert told.ticks == [("denoising", step) for step in range(1, 11)] + [("decoding", 10)]
+    assert told.previews[:1] == [1]
+    assert lease.steps[:10] == list(range(1, 11))
+
+
+@pytest.mark.parametrize(
+    ("order", "stopped"),
+    [("cancelled", loop.Cancelled), ("lost", loop.Lost), ("draining", loop.Drained)],
+)
+def test_an_order_is_obeyed_before_the_next_step_and_nothing_is_decoded(
+    order: str, stopped: type[loop.Stopped]
+) -> None:
+    lease, draining = Held(), Event()
+    event = {"cancelled": lease.cancelled, "lost": lease.lost, "draining": draining}[order]
+    model = Counting(before_step=lambda step: event.set() if step == 4 else None)
+    with pytest.raises(stopped):
+        _render(model, lease, Told(), draining)
+    assert model.stepped == [0, 1, 2, 3, 4]
+    assert model.decoded == 0
+
+
+def test_an_order_during_the_last_frames_is_obeyed_too() -> None:
+    lease, model = Held(), Counting()
+    frames = loop.render(
+        model, SPEC, lease=lease, draining=Event(), reporter=Told(), tail_seconds=0.0
+    )
+    next(frames)
+    lease.cancelled.set()
+    with pytest.raises(loop.Cancelled):
+        next(frames)
+
+
+def test_a_lost_lease_goes_before_a_cancel() -> None:
+    lease = Held()
+    lease.cancelled.set()
+    lease.lost.set()
+    with pytest.raises(loop.Lost):
+        _render(Counting(), lease, Told())
+
+
+def test_nothing_is_told_while_the_lease_is_not_certain() -> None:
+    lease, told = Held(certain=False), Told()
+    assert len(_render(Counting(), lease, told)) == 7
+    assert told.previews == []
+    assert [phase for phase, _ in told.ticks] == ["decoding"]

@@ -1,0 +1,164 @@
+"""A worker's child with the bundled model, on a real queue: what becomes of a job in its hands."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+
+import av
+import pytest
+import redis
+from django.conf import LazySettings, settings
+from django.db import connection
+
+from gpu_worker.lease import Lease
+from gpu_worker.runner import Runner
+from jobs import actions, catalog, dispatch, stream
+from jobs.actions import Claim
+from jobs.lifecycle import Outcome, State
+from jobs.models import Job, Worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def runner(media: Path, empty_redis: redis.Redis) -> Iterator[Runner]:
+    started = Runner(name="gpu-test", pool="default", root=Path(settings.BASE_DIR), threads=1)
+    started.start()
+    yield started
+    started.drain()
+    assert started.join(30)
+    assert dispatch.wait_empty(5)
+
+
+def _until(seen: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.05)
+
+
+def _state(job: Job) -> str:
+    return str(Job.objects.values_list("state", flat=True).get(pk=job.pk))
+
+
+def test_a_job_becomes_a_video_in_storage_with_its_hash_in_the_row(
+    runner: Runner, submit: Callable[..., Job], media: Path
+) -> None:
+    job = submit(steps=6, frames=19)
+    _until(lambda: _state(job) not in {State.QUEUED, State.RUNNING})
+    job.refresh_from_db()
+    assert (job.state, job.error_message) == (State.SUCCEEDED, "")
+    video = job.artifacts.get(name="video.mp4")
+    assert video.key == f"jobs/{job.pk}/1/video.mp4"
+    with av.open(str(media / video.key), mode="r") as clip:
+        frames = [frame.to_ndarray(format="rgb24").shape for frame in clip.decode(video=0)]
+    assert frames == [(64, 64, 3)] * 19
+    assert job.attempts.get().fingerprint["torch"]
+    assert Worker.objects.get().ready_at is not None
+
+
+def test_an_idle_worker_finds_a_job_that_nobody_knocked_for(
+    runner: Runner, submit: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a lost knock is: it goes nowhere.
+    monkeypatch.setattr(dispatch, "knock", lambda pool: None)
+    job = submit(steps=4, frames=19)
+    _until(lambda: _state(job) == State.SUCCEEDED, 30)
+
+
+def test_a_cancel_stops_the_render_between_two_steps(
+    runner: Runner, submit: Callable[..., Job]
+) -> None:
+    job, after = submit(steps=1000), submit(steps=4, frames=19)
+    _until(lambda: _state(job) == State.RUNNING)
+    actions.cancel(job.pk)
+    _until(lambda: _state(job) == State.CANCELLED, 10)
+    assert job.attempts.get().outcome == Outcome.CANCELLED
+    runner.serve_knock()
+    assert _state(after) == State.SUCCEEDED, "a knock returns when nothing is left to do"
+
+
+def test_a_drain_gives_the_job_back_unspent(
+    media: Path, empty_redis: redis.Redis, submit: Callable[..., Job]
+) -> None:
+    job = submit(steps=1000)
+    worker = Runner(name="gpu-test", pool="default", root=Path(settings.BASE_DIR), threads=1)
+    worker.start()
+    _until(lambda: _state(job) == State.RUNNING)
+    worker.drain()
+    assert worker.join(20)
+    job.refresh_from_db()
+    assert (job.state, job.attempt, job.spent) == (State.QUEUED, 1, 0)
+    assert job.attempts.get().outcome == Outcome.RELEASED
+
+
+def test_a_worker_without_the_model_passes_the_job_on_and_says_why(
+    runner: Runner, submit: Callable[..., Job], settings: LazySettings, tmp_path: Path
+) -> None:
+    text = Path(settings.T2V_MODELS_FILE).read_text()
+    models = tmp_path / "models.toml"
+    models.write_text(text.replace("gpu_worker/nano/weights", "nowhere").replace("[nano", "[gone"))
+    offered = Path(settings.T2V_MODELS_FILE).read_text() + "\n" + models.read_text()
+    models.write_text(offered)
+    assert set(catalog.load(models)) == {"nano", "gone"}
+    settings.T2V_MODELS_FILE, settings.T2V_MAX_ATTEMPTS = str(models), 1
+    job = submit(model="gone")
+    _until(lambda: _state(job) == State.PARKED)
+    job.refresh_from_db()
+    assert job.error_code == "model_missing"
+    assert "nowhere" not in job.error_message, "a message names no path"
+    fine = submit(steps=4, frames=19)
+    _until(lambda: _state(fine) == State.SUCCEEDED)
+
+
+def test_previews_and_ticks_reach_the_ring_and_go_forward(
+    runner: Runner, submit: Callable[..., Job], empty_redis: redis.Redis
+) -> None:
+    job = submit(steps=60)
+    _until(lambda: _state(job) == State.SUCCEEDED)
+    events = [fields[b"event"] for _, fields in empty_redis.xrange(stream.RING)]  # type: ignore[union-attr]
+    steps = [
+        int(event.partition(b'"step": ')[2].split(b",")[0])
+        for event in events
+        if b'"tick"' in event
+    ]
+    assert steps == sorted(steps)
+    assert len(steps) >= 3
+    assert empty_redis.exists(stream.preview_key(job.pk))
+
+
+def _look(lease: Lease, seen: Event) -> bool:
+    lease._look()
+    connection.close()
+    return seen.is_set()
+
+
+def test_a_lease_hears_of_a_cancel_and_of_another_attempt(
+    submit: Callable[..., Job], claim: Callable[..., Claim]
+) -> None:
+    job = submit()
+    lease = Lease(claim())
+    assert not _look(lease, lease.cancelled)
+    actions.cancel(job.pk)
+    assert _look(lease, lease.cancelled)
+    Job.objects.filter(pk=job.pk).update(lease_until="2020-01-01T00:00Z")
+    actions.reap()
+    assert _look(lease, lease.lost)
+    assert not lease.certain
+
+
+def test_a_lease_is_renewed_only_while_steps_move(
+    submit: Callable[..., Job], claim: Callable[..., Claim]
+) -> None:
+    job, now = submit(), [0.0]
+    lease = Lease(claim(), clock=lambda: now[0])
+    first = Job.objects.get(pk=job.pk).lease_until
+    now[0] = 20.0
+    lease.moved(3)
+    assert not _look(lease, lease.lost)
+    row = Job.objects.get(pk=job.pk)
+    assert (row.lease_until > first, row.step) == (True, 3)  # type: ignore[operator]
+    now[0] = 1000.0
+    assert _look(lease, lease.lost), "no step for so long: let it run out"
+    assert Job.objects.get(pk=job.pk).lease_until == row.lease_until
