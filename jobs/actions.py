@@ -5,11 +5,8 @@ ended, no row matches and LostClaim is raised: the worker stops and discards wha
 What a verb changed is announced, and knocked for, after the commit and outside the request.
 """
 
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,24 +16,13 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts.models import User
-from jobs import dispatch, limits, queue
+from jobs import limits, queue
 from jobs.artifacts import Stored
 from jobs.errors import KeyReused, LostClaim, NotPossible
-from jobs.events import Fact
-from jobs.lifecycle import FINAL, Move, Outcome, State, move_after_failure, sources, target
-from jobs.models import LEASE, Artifact, Attempt, Job, JobEvent, JobRequest
+from jobs.lifecycle import FINAL, Move, Outcome, State
+from jobs.models import LEASE, Artifact, Attempt, Job, JobRequest
+from jobs.moves import KINDS, give_up, knock_after_commit, move, record
 from jobs.spec import RenderSpec
-
-_KINDS = {
-    Move.CLAIM: "claimed",
-    Move.SUCCEED: "succeeded",
-    Move.FAIL: "failed",
-    Move.REQUEUE: "requeued",
-    Move.RELEASE: "released",
-    Move.PARK: "parked",
-    Move.CANCEL: "cancelled",
-    Move.EXPIRE: "expired",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +77,8 @@ def submit(
                 digest=spec.digest(),
                 model_digest=model_digest,
             )
-            _record(made.pk, "submitted")
-            _knock_after_commit(made.pool)
+            record(made.pk, "submitted")
+            knock_after_commit(made.pool)
             return made
     earlier = _earlier(owner, str(idempotency_key), spec)
     assert earlier is not None, "a conflict on the key without a job that has it"
@@ -116,13 +102,13 @@ def cancel(job_id: UUID) -> State:
 
     A second cancel changes nothing. Raises NotPossible when the job has ended in another way.
     """
-    if _move(job_id, Move.CANCEL, from_states={State.QUEUED}, cancel_requested_at=Now()):
+    if move(job_id, Move.CANCEL, from_states={State.QUEUED}, cancel_requested_at=Now()):
         return State.CANCELLED
     asked = Job.objects.filter(
         pk=job_id, state=State.RUNNING, cancel_requested_at__isnull=True
     ).update(cancel_requested_at=Now(), version=F("version") + 1)
     if asked:
-        _record(job_id, "cancel_requested")
+        record(job_id, "cancel_requested")
         return State.RUNNING
     state = State(Job.objects.values_list("state", flat=True).get(pk=job_id))
     if state in FINAL and state is not State.CANCELLED:
@@ -140,7 +126,7 @@ def claim(*, worker: str, pool: str) -> Claim | None:
     if taken is None:
         return None
     Attempt.objects.create(job_id=taken.job, number=taken.attempt, worker=worker)
-    _record(taken.job, _KINDS[Move.CLAIM], worker=worker.partition("/")[0])
+    record(taken.job, KINDS[Move.CLAIM], worker=worker.partition("/")[0])
     request = JobRequest.objects.select_related("job").get(pk=taken.job)
     return Claim(
         job=taken.job,
@@ -180,7 +166,7 @@ def succeed(held: Claim, files: Iterable[Stored]) -> State:
 
     files must lie in storage already. Repeating it after a lost reply is harmless.
     """
-    done = _move(
+    done = move(
         held.job, Move.SUCCEED, attempt=held.attempt, outcome=Outcome.SUCCEEDED, uncancelled=True
     )
     if done:
@@ -209,13 +195,13 @@ def fail(held: Claim, *, code: str, message: str, permanent: bool) -> State:
     job = _mine(held).select_for_update().first()
     if job is None:
         raise LostClaim(f"attempt {held.attempt} no longer holds job {held.job}")
-    return _give_up(job, Outcome.FAILED, code=code, message=message, permanent=permanent)
+    return give_up(job, Outcome.FAILED, code=code, message=message, permanent=permanent)
 
 
 @transaction.atomic
 def release(held: Claim) -> None:
     """Hands the job back without spending the attempt; its place in the queue stays."""
-    released = _move(
+    released = move(
         held.job,
         Move.RELEASE,
         attempt=held.attempt,
@@ -230,7 +216,7 @@ def release(held: Claim) -> None:
 @transaction.atomic
 def obey_cancel(held: Claim) -> None:
     """The worker stopped because it was asked to. Raises LostClaim."""
-    done = _move(
+    done = move(
         held.job,
         Move.CANCEL,
         from_states={State.RUNNING},
@@ -263,7 +249,7 @@ def reap_predecessors(*, worker: str, at_most: int = 100) -> int:
 def _lose(jobs: Any, at_most: int, why: str) -> int:
     rows = jobs.filter(state=State.RUNNING).select_for_update(skip_locked=True)[:at_most]
     for job in rows:
-        _give_up(job, Outcome.LOST, code="worker_lost", message=f"The attempt was lost: {why}.")
+        give_up(job, Outcome.LOST, code="worker_lost", message=f"The attempt was lost: {why}.")
     return len(rows)
 
 
@@ -276,7 +262,7 @@ def expire(*, at_most: int = 100) -> int:
 
 @transaction.atomic
 def _expire_one(job_id: UUID) -> bool:
-    return _move(
+    return move(
         job_id,
         Move.EXPIRE,
         error_code="expired",
@@ -284,104 +270,5 @@ def _expire_one(job_id: UUID) -> bool:
     )
 
 
-# --- How they all write ----------------------------------------------------------------------
-
-
 def _mine(held: Claim) -> Any:
     return Job.objects.filter(pk=held.job, attempt=held.attempt, state=State.RUNNING)
-
-
-def _give_up(
-    job: Job, outcome: Outcome, *, code: str, message: str, permanent: bool = False
-) -> State:
-    """Ends the live attempt of a locked row without a video and moves the job on."""
-    move = move_after_failure(
-        permanent=permanent,
-        cancel_requested=job.cancel_requested_at is not None,
-        spent=job.spent,
-        max_attempts=job.max_attempts,
-    )
-    columns: dict[str, Any] = {}
-    if move is Move.REQUEUE:
-        columns["run_at"] = Now() + timedelta(seconds=backoff_seconds(job.spent))
-    elif move is not Move.CANCEL:
-        columns |= {"error_code": code, "error_message": message[:500]}
-    moved = _move(
-        job.pk,
-        move,
-        from_states={State.RUNNING},
-        attempt=job.attempt,
-        outcome=Outcome.CANCELLED if move is Move.CANCEL else outcome,
-        error=(code, message[:500]),
-        **columns,
-    )
-    assert moved, "the row was locked"
-    return target(move)
-
-
-def backoff_seconds(spent: int) -> float:
-    """1 to 2 s after the first lost attempt, doubling, at most 5 minutes, with jitter."""
-    return min(300.0, 2.0**spent) * random.uniform(0.5, 1.0)
-
-
-def _move(
-    job_id: UUID,
-    move: Move,
-    *,
-    from_states: set[State] | None = None,
-    attempt: int | None = None,
-    uncancelled: bool = False,
-    outcome: Outcome | None = None,
-    error: tuple[str, str] = ("", ""),
-    **columns: Any,
-) -> bool:
-    """One compare-and-swap with its event; False when the job is not where the move begins."""
-    to = target(move)
-    rows = Job.objects.filter(pk=job_id, state__in=from_states or sources(move))
-    if attempt is not None:
-        rows = rows.filter(attempt=attempt)
-    if uncancelled:
-        rows = rows.filter(cancel_requested_at__isnull=True)
-    if to in FINAL:
-        columns["finished_at"] = Now()
-    moved = rows.update(state=to, version=F("version") + 1, lease_until=None, worker="", **columns)
-    if not moved:
-        return False
-    if outcome is not None:
-        Attempt.objects.filter(job_id=job_id, outcome=Outcome.RUNNING).update(
-            outcome=outcome, ended_at=Now(), error_code=error[0], error_message=error[1]
-        )
-    _record(job_id, _KINDS[move], code=error[0], message=error[1])
-    return True
-
-
-def _record(job_id: UUID, kind: str, **data: str) -> None:
-    """The event of the row as it stands in this transaction, announced after the commit."""
-    job = Job.objects.only("version", "state", "attempt", "owner_id", "pool").get(pk=job_id)
-    event = JobEvent.objects.create(
-        job_id=job_id,
-        seq=job.version,
-        kind=kind,
-        state=job.state,
-        attempt=job.attempt,
-        data={key: value for key, value in data.items() if value},
-    )
-    transaction.on_commit(partial(dispatch.announce, job.owner_id, as_fact(event)))
-    if job.state == State.QUEUED and kind != "submitted":
-        _knock_after_commit(job.pool)
-
-
-def as_fact(event: JobEvent) -> Fact:
-    return Fact(
-        job=event.job_id,
-        seq=event.seq,
-        kind=event.kind,
-        state=event.state,
-        attempt=event.attempt,
-        at=event.at.isoformat(),
-        data=event.data,
-    )
-
-
-def _knock_after_commit(pool: str) -> None:
-    transaction.on_commit(partial(dispatch.knock, pool))

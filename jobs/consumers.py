@@ -22,11 +22,11 @@ from accounts.models import User
 from accounts.roles import Permission
 from jobs import stream
 from jobs.access import access_job, visible_jobs
-from jobs.actions import as_fact
 from jobs.errors import NotFound
 from jobs.events import Previewed, PreviewHeader, Progressed, to_wire
 from jobs.hub import Hub, hub
 from jobs.lifecycle import FINAL
+from jobs.moves import as_fact
 from jobs.serializers import jobs_to_dicts
 
 MAX_MESSAGE = 4096  # bytes from a viewer

@@ -2,7 +2,7 @@
 
 Everything lies in var/ below the checkout (or T2V_VAR). Whoever uses the services holds a shared
 lock on users.lock, which the kernel takes back when a process dies; who starts, heals or stops
-them holds start.lock alone.
+them holds start.lock alone; a whole site (`up`) holds up.lock, so that there is one at a time.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ from t2v_site.redis_server import Redis
 
 DATABASE, REDIS, SECRET = "T2V_DATABASE_URL", "T2V_REDIS_URL", "T2V_SECRET_KEY"
 LOCK_SECONDS = 90.0  # longer than the longest start
+UP_SECONDS = 15.0  # longer than the longest end of a site
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -112,19 +113,31 @@ class Machine:
 
     @contextlib.contextmanager
     def _starting(self) -> Iterator[None]:
-        opened = self._open("start.lock")
+        remedy = f"Another command has been starting or stopping the services in {self.folder} "
+        with self._alone("start.lock", LOCK_SECONDS, remedy + f"for over {LOCK_SECONDS:.0f} s."):
+            yield
+
+    @contextlib.contextmanager
+    def _alone(self, name: str, seconds: float, otherwise: str) -> Iterator[None]:
+        """Raises EmbeddedError when the lock is not free in time."""
+        opened = self._open(name)
         try:
-            deadline = time.monotonic() + LOCK_SECONDS
+            deadline = time.monotonic() + seconds
             while not _locked(opened, fcntl.LOCK_EX):
                 if time.monotonic() > deadline:
-                    raise EmbeddedError(
-                        f"Another command has been starting or stopping the services in "
-                        f"{self.folder} for over {LOCK_SECONDS:.0f} s."
-                    )
+                    raise EmbeddedError(otherwise)
                 time.sleep(0.02)
             yield
         finally:
             os.close(opened)
+
+    def only_site(self) -> contextlib.AbstractContextManager[None]:
+        """A site that was told to end may take some seconds; then it is the next one's turn."""
+        otherwise = (
+            f"A site is running on {self.folder} already. Stop it first, or start this one with "
+            "its own T2V_VAR and T2V_PORT."
+        )
+        return self._alone("up.lock", UP_SECONDS, otherwise)
 
     def environment(self) -> dict[str, str]:
         """The missing settings."""
@@ -252,6 +265,8 @@ def services(*, stop_always: bool, start: bool = True) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             machine = Machine(var_folder(), missing)
+            if start and stop_always:
+                stack.enter_context(machine.only_site())
             if start:
                 stack.enter_context(machine.used(stop_always=stop_always))
         except (OSError, subprocess.SubprocessError) as error:

@@ -212,7 +212,7 @@ STORAGES: dict[str, dict[str, Any]] = {
         "OPTIONS": {"location": MEDIA_ROOT},
     },
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "t2v_site.assets.HashedFiles"
         if PRODUCTION
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },

@@ -195,6 +195,24 @@ def test_the_site_itself_stops_them_whoever_else_is_there(var: Path) -> None:
         assert leave(other) == 0
 
 
+def test_a_second_site_waits_for_one_that_ends_and_else_says_what_to_do(
+    var: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "UP_SECONDS", 0.5)
+    with holder("always") as first:
+        said(first)
+        with pytest.raises(EmbeddedError, match="already"), embedded.services(stop_always=True):
+            pass
+        assert all(listens(port) for port in ports(var))
+        monkeypatch.setattr(embedded, "UP_SECONDS", 20.0)
+        assert first.stdin is not None
+        first.stdin.close()  # it begins to end, and stops the services as it goes
+        with embedded.services(stop_always=True):
+            assert first.wait(10) == 0
+            assert database_answers()
+            assert redis_answers()
+
+
 def test_of_two_commands_at_the_same_moment_one_starts_and_the_other_finds(empty_var: Path) -> None:
     with holder() as one, holder() as two:
         assert said(one) == said(two) != ""

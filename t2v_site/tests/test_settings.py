@@ -77,3 +77,21 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
     file.write_text(SECURE["T2V_SECRET_KEY"] + "\n")
     done = _load("print(len(s.SECRET_KEY))", T2V_SECRET_KEY="", T2V_SECRET_KEY_FILE=str(file))
     assert done.stdout.strip() == "56", done.stderr
+
+
+def test_production_serves_static_files_under_names_that_change_with_them(tmp_path: Path) -> None:
+    code = """
+import django
+django.setup()
+from django.core.management import call_command
+from django.templatetags.static import static
+call_command("collectstatic", interactive=False, verbosity=0)
+print(static("js/job.js"))"""
+    env = {"DJANGO_SETTINGS_MODULE": "t2v_site.settings", "T2V_VAR": str(tmp_path)}
+    done = _load(code, **env)
+    assert done.returncode == 0, done.stderr
+    name = done.stdout.strip().removeprefix("/static/")
+    assert name != "js/job.js"
+    module = (tmp_path / "static" / name).read_text()
+    assert '"./live.js"' not in module
+    assert "./live." in module

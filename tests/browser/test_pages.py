@@ -72,8 +72,8 @@ def _end_the_site(system: System) -> None:
 def test_a_page_reconnects_by_itself_and_misses_nothing(alice: Page, system: System) -> None:
     _submit(alice, "a red circle moving right", steps=400)
     expect(alice.locator("#step")).to_contain_text(re.compile(r"[1-9]\d* of 400"), timeout=30_000)
-    _end_the_site(system)
-    expect(alice.locator("#connection")).to_be_visible(timeout=10_000)
+    with alice.expect_websocket(timeout=60_000):
+        _end_the_site(system)
     expect(alice.locator("#connection")).to_be_hidden(timeout=60_000)
     expect(alice.locator("#video")).to_be_visible(timeout=90_000)
     expect(alice.locator("#history > li")).to_have_text(

@@ -1,0 +1,126 @@
+"""How every verb of jobs/actions.py writes: one compare-and-swap, its event, its announcement.
+
+Only actions.py calls these.
+"""
+
+import random
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from jobs import dispatch
+from jobs.events import Fact
+from jobs.lifecycle import FINAL, Move, Outcome, State, move_after_failure, sources, target
+from jobs.models import Attempt, Job, JobEvent
+
+KINDS = {
+    Move.CLAIM: "claimed",
+    Move.SUCCEED: "succeeded",
+    Move.FAIL: "failed",
+    Move.REQUEUE: "requeued",
+    Move.RELEASE: "released",
+    Move.PARK: "parked",
+    Move.CANCEL: "cancelled",
+    Move.EXPIRE: "expired",
+}
+
+
+def give_up(
+    job: Job, outcome: Outcome, *, code: str, message: str, permanent: bool = False
+) -> State:
+    """Ends the live attempt of a locked row without a video and moves the job on."""
+    chosen = move_after_failure(
+        permanent=permanent,
+        cancel_requested=job.cancel_requested_at is not None,
+        spent=job.spent,
+        max_attempts=job.max_attempts,
+    )
+    columns: dict[str, Any] = {}
+    if chosen is Move.REQUEUE:
+        columns["run_at"] = Now() + timedelta(seconds=backoff_seconds(job.spent))
+    elif chosen is not Move.CANCEL:
+        columns |= {"error_code": code, "error_message": message[:500]}
+    moved = move(
+        job.pk,
+        chosen,
+        from_states={State.RUNNING},
+        attempt=job.attempt,
+        outcome=Outcome.CANCELLED if chosen is Move.CANCEL else outcome,
+        error=(code, message[:500]),
+        **columns,
+    )
+    assert moved, "the row was locked"
+    return target(chosen)
+
+
+def backoff_seconds(spent: int) -> float:
+    """1 to 2 s after the first lost attempt, doubling, at most 5 minutes, with jitter."""
+    return min(300.0, 2.0**spent) * random.uniform(0.5, 1.0)
+
+
+def move(
+    job_id: UUID,
+    how: Move,
+    *,
+    from_states: set[State] | None = None,
+    attempt: int | None = None,
+    uncancelled: bool = False,
+    outcome: Outcome | None = None,
+    error: tuple[str, str] = ("", ""),
+    **columns: Any,
+) -> bool:
+    """One compare-and-swap with its event; False when the job is not where the move begins."""
+    to = target(how)
+    rows = Job.objects.filter(pk=job_id, state__in=from_states or sources(how))
+    if attempt is not None:
+        rows = rows.filter(attempt=attempt)
+    if uncancelled:
+        rows = rows.filter(cancel_requested_at__isnull=True)
+    if to in FINAL:
+        columns["finished_at"] = Now()
+    moved = rows.update(state=to, version=F("version") + 1, lease_until=None, worker="", **columns)
+    if not moved:
+        return False
+    if outcome is not None:
+        Attempt.objects.filter(job_id=job_id, outcome=Outcome.RUNNING).update(
+            outcome=outcome, ended_at=Now(), error_code=error[0], error_message=error[1]
+        )
+    record(job_id, KINDS[how], code=error[0], message=error[1])
+    return True
+
+
+def record(job_id: UUID, kind: str, **data: str) -> None:
+    """The event of the row as it stands in this transaction, announced after the commit."""
+    job = Job.objects.only("version", "state", "attempt", "owner_id", "pool").get(pk=job_id)
+    event = JobEvent.objects.create(
+        job_id=job_id,
+        seq=job.version,
+        kind=kind,
+        state=job.state,
+        attempt=job.attempt,
+        data={key: value for key, value in data.items() if value},
+    )
+    transaction.on_commit(partial(dispatch.announce, job.owner_id, as_fact(event)))
+    if job.state == State.QUEUED and kind != "submitted":
+        knock_after_commit(job.pool)
+
+
+def as_fact(event: JobEvent) -> Fact:
+    return Fact(
+        job=event.job_id,
+        seq=event.seq,
+        kind=event.kind,
+        state=event.state,
+        attempt=event.attempt,
+        at=event.at.isoformat(),
+        data=event.data,
+    )
+
+
+def knock_after_commit(pool: str) -> None:
+    transaction.on_commit(partial(dispatch.knock, pool))
