@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import urllib3
 from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +39,8 @@ class System:
     url: str
     var: Path
     started: float = field(default_factory=time.monotonic)
-    ready_after: float = 0.0  # seconds
+    page_after: float = 0.0  # seconds from the start to the first page
+    ready_after: float = 0.0  # seconds from the start to "Ready:"
     lines: list[str] = field(default_factory=list)
     _news: "queue.Queue[str | None]" = field(default_factory=queue.Queue)
 
@@ -49,6 +51,19 @@ class System:
             self.lines.append(line)
             self._news.put(line)
         self._news.put(None)
+
+    def wait_for_page(self, seconds: float) -> None:
+        """Asks every 50 ms until a page comes."""
+        http = urllib3.PoolManager(retries=False, timeout=2)
+        while True:
+            try:
+                if http.request("GET", f"{self.url}/health/live").status == 200:
+                    break
+            except urllib3.exceptions.HTTPError:
+                assert self.process.poll() is None, "".join(self.lines)
+            assert time.monotonic() < self.started + seconds, "".join(self.lines)
+            time.sleep(0.05)
+        self.page_after = time.monotonic() - self.started
 
     def wait_for(self, pattern: str, seconds: float) -> str:
         """The first line from now on that matches."""
@@ -104,6 +119,7 @@ def running(var: Path, **settings: str) -> Iterator[System]:
     reader = threading.Thread(target=system.read, daemon=True)
     reader.start()
     try:
+        system.wait_for_page(READY_SECONDS)
         system.wait_for(rf"^Ready: {system.url}", READY_SECONDS)
         system.ready_after = time.monotonic() - system.started
         yield system

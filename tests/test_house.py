@@ -107,6 +107,9 @@ def _refusals(cls: type[Refusal]) -> set[type[Refusal]]:
 def test_every_error_code_is_explained() -> None:
     page = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
     codes = {cls.code for cls in _refusals(errors.Refusal) if cls is not Refusal}
+    for path in SOURCES:  # those of attempts
+        codes |= set(re.findall(r'RenderError\(\s*"(\w+)"', path.read_text(encoding="utf-8")))
+    assert len(codes) > 10
     assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
 
 

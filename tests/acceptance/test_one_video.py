@@ -178,8 +178,8 @@ def test_a_signed_link_is_for_that_file_for_five_minutes_and_the_bucket_is_priva
     assert "X-Amz-Expires=300" in signed
     ranged = http.request("GET", signed, headers={"Range": "bytes=0-99"})
     assert len(ranged.data) == 100  # rclone sends the right bytes under a 200, S3 under a 206
-    assert http.request("GET", signed.partition("?")[0]).status == 403
-    assert http.request("GET", signed.replace("video.mp4", "poster.png")).status == 403
+    for stranger in (signed.partition("?")[0], signed.replace("video.mp4", "poster.png")):
+        assert http.request("GET", stranger).status in {400, 403}  # unsigned; tampered with
 
 
 def test_another_person_finds_no_such_job_anywhere(
