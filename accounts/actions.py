@@ -23,36 +23,41 @@ class DemoLogin:
     email: str
     role: Role
     password: str | None  # None: its owner has changed it, so only they know it
+    hashed: str  # as it lies in the database
 
 
 @transaction.atomic
-def ensure_demo_accounts(*, known: Mapping[str, str], chosen: str | None) -> list[DemoLogin]:
+def ensure_demo_accounts(
+    *, known: Mapping[str, tuple[str, str]], chosen: str | None
+) -> list[DemoLogin]:
     """The demo accounts, made where they are missing.
 
-    known are the passwords given out at an earlier start, by e-mail; chosen (T2V_DEMO_PASSWORD)
-    is set for all four. A password that its owner has changed since is left alone.
+    known are the passwords given out at an earlier start with their hashes, by e-mail; chosen
+    (T2V_DEMO_PASSWORD) is set for all four. A password that its owner has changed is left alone.
     """
     return [
-        DemoLogin(email=email, role=role, password=_demo_password(email, role, known, chosen))
-        for email, role in DEMO_ACCOUNTS.items()
+        _demo_login(email, role, known.get(email), chosen) for email, role in DEMO_ACCOUNTS.items()
     ]
 
 
-def _demo_password(
-    email: str, role: Role, known: Mapping[str, str], chosen: str | None
-) -> str | None:
+def _demo_login(
+    email: str, role: Role, known: tuple[str, str] | None, chosen: str | None
+) -> DemoLogin:
     user = User.objects.filter(email=email).first()
     if user is None:
-        password = chosen or secrets.token_urlsafe(12)
+        password: str | None = chosen or secrets.token_urlsafe(12)
         user = User.objects.create_user(email, password, role=role, is_staff=role is Role.OPERATOR)
         EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
-        return password
-    password_then = known.get(email)
-    if chosen is not None:
-        if not user.check_password(chosen):
+    elif chosen is not None:
+        password = chosen
+        if known != (chosen, user.password) and not user.check_password(chosen):
             user.set_password(chosen)
             user.save(update_fields=["password"])
-        return chosen
-    if password_then is not None and user.check_password(password_then):
-        return password_then
-    return None
+    else:
+        password = known[0] if known is not None and _still_holds(user, *known) else None
+    return DemoLogin(email=email, role=role, password=password, hashed=user.password)
+
+
+def _still_holds(user: User, password: str, hashed: str) -> bool:
+    # Equal hashes need no Argon2, which takes 0.2 s each; a sign-in may have renewed the hash.
+    return user.password == hashed or user.check_password(password)

@@ -3,6 +3,7 @@
 The parent imports this file too, so it stays free of torch: the runner is loaded in the child.
 """
 
+import gc
 import importlib
 import logging
 import os
@@ -34,6 +35,7 @@ def knock() -> None:
 
 @worker_process_init.connect
 def _start_child(**_: Any) -> None:
+    gc.disable()  # torch and diffusers make a million lasting objects: 1.3 of 8.5 s less
     try:
         runner: Runner = importlib.import_module("gpu_worker.runner").start()
     except Exception:
@@ -41,6 +43,8 @@ def _start_child(**_: Any) -> None:
         logger.exception("this worker cannot start")
         os.kill(os.getppid(), signal.SIGTERM)
         raise
+    gc.freeze()
+    gc.enable()
     _child.append(runner)
     signal.signal(signal.SIGTERM, lambda *_: runner.drain())
 

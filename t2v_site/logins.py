@@ -11,9 +11,14 @@ from accounts.actions import DemoLogin
 def ensure(folder: Path, *, chosen: str | None) -> list[DemoLogin]:
     """The demo accounts. What was given out is kept in folder, to be printed again."""
     file = folder / "demo-logins.json"
-    known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    given = json.loads(file.read_text()) if file.exists() else {}
+    known = {email: (str(password), str(hashed)) for email, (password, hashed) in given.items()}
     logins = actions.ensure_demo_accounts(known=known, chosen=chosen)
-    given = {login.email: login.password for login in logins if login.password is not None}
+    given = {
+        login.email: (login.password, login.hashed)
+        for login in logins
+        if login.password is not None
+    }
     if given != known:
         draft = file.with_suffix(".new")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
