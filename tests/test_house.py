@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def test_a_pure_module_loads_without_django(module: str) -> None:
 def test_the_site_loads_without_torch() -> None:
     code = """
 import sys
+import tomllib
 class NoTorch:
     def find_spec(self, name, *rest):
         if name.split('.')[0] in {'torch', 'diffusers', 'transformers', 'numpy', 'av', 'PIL'}:
@@ -64,6 +66,7 @@ print('ok')
 def test_celerys_parent_loads_its_tasks_without_torch() -> None:
     code = """
 import sys
+import tomllib
 from t2v_site import celery_app
 celery_app.loader.import_default_modules()
 print(sorted({'torch', 'diffusers', 'gpu_worker.runner'} & set(sys.modules)),
@@ -133,3 +136,23 @@ def test_every_link_between_the_documents_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_web_alone_installs_no_torch_and_everything_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+
+    def names(requirements: list[str]) -> set[str]:
+        return {re.split(r"[\[<>=]", line)[0].lower() for line in requirements}
+
+    web = names(project["dependencies"])
+    assert not web & names(extras["worker"])
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in lines
+        if not line.startswith("#")
+    }
+    wanted = web.union(*(names(extra) for extra in extras.values()))
+    assert sorted(wanted - pins) == []
+    assert "torch==2.13.0" in lines
