@@ -18,6 +18,7 @@ from jobs.events import PreviewHeader, Progressed
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1  # at most ten ticks a second
+LAST_SECONDS = 10.0  # longer than the time-outs of one tick and one preview
 
 
 class Reporter:
@@ -35,10 +36,10 @@ class Reporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """What is in the slots is still sent; a dead Redis holds this up for its time-out."""
+        """What is in the slots is tried once more; a dead Redis holds this up for some seconds."""
         self._stop.set()
         self._due.set()
-        self._thread.join()
+        self._thread.join(LAST_SECONDS)
 
     def progress(
         self, phase: str, *, step: int, steps: int, seconds_left: float | None = None
@@ -70,21 +71,23 @@ class Reporter:
         self._due.set()
 
     def _run(self) -> None:
-        while not (self._stop.is_set() and self._tick is None and self._preview is None):
+        ending = False
+        while not ending:
             self._due.wait()
             self._due.clear()
+            ending = self._stop.is_set()  # then this is the last try
+            tick, self._tick = self._tick, None
+            preview, self._preview = self._preview, None
             try:
-                self._send()
+                self._send(tick, preview)
             except RedisError as error:
                 if not self._warned:
                     self._warned = True
                     logger.warning("no live view (%s); the render goes on", type(error).__name__)
             self._stop.wait(TICK_SECONDS)
 
-    def _send(self) -> None:
-        tick, self._tick = self._tick, None
+    def _send(self, tick: Progressed | None, preview: tuple[PreviewHeader, bytes] | None) -> None:
         if tick is not None:
             stream.announce(self._claim.owner, tick)
-        preview, self._preview = self._preview, None
         if preview is not None:
             stream.put_preview(self._claim.owner, *preview)

@@ -5,18 +5,22 @@ Loaded in the child only (tasks.py): Celery's parent never imports torch.
 """
 
 import fcntl
+import hashlib
 import logging
+import os
 import re
 import socket
 import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from gpu_worker import loop
 from gpu_worker.encode import encode_video
@@ -33,18 +37,28 @@ logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 5.0  # an idle worker looks for itself this often
 NEWS_SECONDS = 15.0  # between two signs of life
-STOP_SECONDS = 25.0  # a drain gets this long to reach the end of a step
+REPORT_SECONDS = 600.0  # so long the end of an attempt is told again while Postgres is away
 
 
 class Runner:
     """Serves one pool until it drains."""
 
-    def __init__(self, *, name: str, pool: str, root: Path, threads: int) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        pool: str,
+        root: Path,
+        threads: int,
+        on_death: Callable[[], object] = lambda: None,
+    ) -> None:
+        """on_death is called when the thread ends by an error that nobody foresaw."""
         self.draining = threading.Event()
         self._name, self._pool = name, pool
         self._incarnation = uuid.uuid4()
         self._residency = Residency(root, threads)
         self._tail_seconds: dict[str, float] = {}  # by model: decode to saved, the last time
+        self._on_death = on_death
         self._knocked = threading.Condition()
         self._knocks = self._looks = 0
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
@@ -77,26 +91,32 @@ class Runner:
 
     def _run(self) -> None:
         try:
-            holder = self._prepare()
-            news_at = time.monotonic()
-            while not self.draining.is_set():
-                with self._knocked:
-                    heard = self._knocks
-                if self._work(holder):
-                    continue
-                with self._knocked:
-                    self._looks = heard
-                    self._knocked.notify_all()
-                    if self._knocks == heard:
-                        self._wait()
-                if time.monotonic() - news_at > NEWS_SECONDS:
-                    self._send_news()
-                    news_at = time.monotonic()
+            self._serve()
+        except Exception:
+            logger.exception("worker %s dies", self._name)
+            self._on_death()
         finally:
             connection.close()
             with self._knocked:
                 self._looks = self._knocks
                 self._knocked.notify_all()
+
+    def _serve(self) -> None:
+        holder = self._prepare()
+        news_at = time.monotonic()
+        while not self.draining.is_set():
+            with self._knocked:
+                heard = self._knocks
+            if self._work(holder):
+                continue
+            with self._knocked:
+                self._looks = heard
+                self._knocked.notify_all()
+                if self._knocks == heard:
+                    self._wait()
+            if time.monotonic() - news_at > NEWS_SECONDS:
+                self._send_news()
+                news_at = time.monotonic()
 
     def _wait(self) -> None:
         """Until a knock, a drain, or the time to look again. Holds the condition."""
@@ -152,48 +172,81 @@ class Runner:
         if claim is None:
             return False
         logger.info("job %s: attempt %d begins", claim.job, claim.attempt)
+        connection.close()  # idle during the render, it would be dead by the end after a fail-over
         try:
-            self._attempt(claim)
+            with Lease(claim) as lease:
+                self._report(lease, self._attempt(claim, lease))
         except LostClaim:
             logger.warning("job %s: attempt %d was too late", claim.job, claim.attempt)
         except DatabaseError:
             # The lease runs out by itself and another attempt follows.
-            logger.exception("job %s: Postgres does not answer", claim.job)
+            logger.exception("job %s: its end could not be told", claim.job)
             connection.close()
         return True
 
-    def _attempt(self, claim: Claim) -> None:
+    def _report(self, lease: Lease, report: Callable[[], object]) -> None:
+        """Tells Postgres the end, again while it is away: the work of an hour hangs on it."""
+        until = time.monotonic() + REPORT_SECONDS
+        while True:
+            try:
+                report()
+            except (OperationalError, InterfaceError) as error:
+                connection.close()
+                if lease.lost.is_set() or time.monotonic() > until:
+                    raise
+                logger.warning("the end is not told yet (%s)", type(error).__name__)
+                lease.lost.wait(1.0)
+            else:
+                return
+
+    def _attempt(self, claim: Claim, lease: Lease) -> Callable[[], object]:
+        """Renders, and returns what is to be told of the end."""
         try:
-            with Lease(claim) as lease, Reporter(claim) as reporter:
+            with Reporter(claim) as reporter:
                 files = self._render(claim, lease, reporter)
-            state = actions.succeed(claim, files)
-            logger.info("job %s: attempt %d %s", claim.job, claim.attempt, state.value)
         except loop.Cancelled:
-            actions.obey_cancel(claim)
             logger.info("job %s: cancelled", claim.job)
+            return partial(actions.obey_cancel, claim)
         except loop.Drained:
-            actions.release(claim)
             logger.info("job %s: given back", claim.job)
-        except loop.Lost:
-            logger.warning("job %s: attempt %d stops: lost", claim.job, claim.attempt)
+            return partial(actions.release, claim)
+        except loop.Lost as stopped:
+            raise LostClaim(f"attempt {claim.attempt} lost job {claim.job}") from stopped
         except RenderError as error:
-            actions.fail(claim, code=error.code, message=str(error), permanent=error.permanent)
             logger.exception("job %s: %s", claim.job, error.code)
-        except DatabaseError:
-            raise
-        except LostClaim:
-            raise
+            return partial(
+                actions.fail,
+                claim,
+                code=error.code,
+                message=str(error),
+                permanent=error.permanent,
+            )
         except Exception as error:
             # Whatever it was, the job must not wait for its lease to run out.
             logger.exception("job %s: attempt %d broke", claim.job, claim.attempt)
             message = f"The attempt broke ({type(error).__name__}); see the worker's log."
-            actions.fail(claim, code="attempt_broke", message=message, permanent=False)
+            return partial(
+                actions.fail, claim, code="attempt_broke", message=message, permanent=False
+            )
+        return partial(self._succeed, claim, files)
+
+    def _succeed(self, claim: Claim, files: list[Stored]) -> None:
+        state = actions.succeed(claim, files)
+        logger.info("job %s: attempt %d %s", claim.job, claim.attempt, state.value)
+
+    def _note_fingerprint(self, claim: Claim, fingerprint: dict[str, str]) -> None:
+        try:
+            actions.note_fingerprint(claim, fingerprint)
+        except DatabaseError as error:
+            logger.warning("job %s: no fingerprint (%s)", claim.job, type(error).__name__)
+        finally:
+            connection.close()
 
     def _render(self, claim: Claim, lease: Lease, reporter: Reporter) -> list[Stored]:
         spec = claim.spec
         reporter.progress("loading", step=0, steps=spec.steps)
         model = self._residency.get(offer.find(spec.model))
-        actions.note_fingerprint(claim, model.fingerprint())
+        self._note_fingerprint(claim, model.fingerprint())
         frames = loop.render(
             model,
             spec,
@@ -227,6 +280,7 @@ def start() -> Runner:
         pool=settings.T2V_POOL,
         root=settings.T2V_ROOT,
         threads=settings.T2V_TORCH_THREADS,
+        on_death=lambda: os._exit(70),  # a child that renders nothing is replaced, not kept
     )
     runner.start()
     return runner
@@ -236,8 +290,12 @@ _LOCKS: dict[str, tuple[str, IO[str]]] = {}  # held until the process ends
 
 
 def _own_name() -> tuple[str, IO[str]]:
-    """host-pool, or host-pool-2 and so on while that name's lock is held."""
-    wanted = settings.T2V_WORKER_NAME or f"{socket.gethostname()}-{settings.T2V_POOL}"
+    """host-pool-folder, with -2 and so on while that name's lock is held.
+
+    Two data folders of one host may share a Postgres: their workers must not share a name.
+    """
+    here = hashlib.sha256(str(settings.T2V_VAR).encode()).hexdigest()[:4]
+    wanted = settings.T2V_WORKER_NAME or f"{socket.gethostname()}-{settings.T2V_POOL}-{here}"
     wanted = re.sub(r"[^A-Za-z0-9._-]", "-", wanted)[:100]
     folder = settings.T2V_VAR / "workers"
     folder.mkdir(parents=True, exist_ok=True)

@@ -47,19 +47,25 @@ class Orders:
 
 
 def submit(
-    *, owner: User, spec: RenderSpec, model_digest: str = "", idempotency_key: str | None = None
+    *,
+    owner: User,
+    spec: RenderSpec,
+    seed_drawn: bool = False,
+    model_digest: str = "",
+    idempotency_key: str | None = None,
 ) -> Job:
     """A new job in the queue. spec must have passed jobs.spec.check.
 
+    seed_drawn: the person left the seed blank, so a repeat of the request has another one.
     With a key that the owner has used before: the job made then. Raises KeyReused when that was
     another request, and TooManyJobs when the owner has too many unfinished ones.
     """
     if idempotency_key is not None:
-        earlier = _earlier(owner, idempotency_key, spec)
+        earlier = _earlier(owner, idempotency_key, spec, seed_drawn=seed_drawn)
         if earlier is not None:
             return earlier
-    limits.admit(owner)
     with transaction.atomic():
+        limits.admit(owner)
         job = Job(
             owner=owner,
             pool=settings.T2V_POOL,
@@ -80,17 +86,18 @@ def submit(
             record(made.pk, "submitted")
             knock_after_commit(made.pool)
             return made
-    earlier = _earlier(owner, str(idempotency_key), spec)
+    earlier = _earlier(owner, str(idempotency_key), spec, seed_drawn=seed_drawn)
     assert earlier is not None, "a conflict on the key without a job that has it"
     return earlier
 
 
-def _earlier(owner: User, key: str, spec: RenderSpec) -> Job | None:
+def _earlier(owner: User, key: str, spec: RenderSpec, *, seed_drawn: bool) -> Job | None:
     job = Job.objects.filter(owner=owner, idempotency_key=key).select_related("request").first()
     if job is None:
         return None
     asked, had = spec.as_dict(), dict(job.request.spec)
-    asked.pop("seed"), had.pop("seed")  # a blank seed is drawn anew with every submit
+    if seed_drawn:
+        asked["seed"] = had["seed"]
     if asked != had:
         raise KeyReused
     return job
@@ -102,6 +109,8 @@ def cancel(job_id: UUID) -> State:
 
     A second cancel changes nothing. Raises NotPossible when the job has ended in another way.
     """
+    # The lock: a release that is being committed must not let the cancel fall between two states.
+    state = State(Job.objects.select_for_update().values_list("state", flat=True).get(pk=job_id))
     if move(job_id, Move.CANCEL, from_states={State.QUEUED}, cancel_requested_at=Now()):
         return State.CANCELLED
     asked = Job.objects.filter(
@@ -110,7 +119,6 @@ def cancel(job_id: UUID) -> State:
     if asked:
         record(job_id, "cancel_requested")
         return State.RUNNING
-    state = State(Job.objects.values_list("state", flat=True).get(pk=job_id))
     if state in FINAL and state is not State.CANCELLED:
         raise NotPossible(f"The job has {state.value} already; there is nothing to cancel.")
     return state
@@ -128,11 +136,18 @@ def claim(*, worker: str, pool: str) -> Claim | None:
     Attempt.objects.create(job_id=taken.job, number=taken.attempt, worker=worker)
     record(taken.job, KINDS[Move.CLAIM], worker=worker.partition("/")[0])
     request = JobRequest.objects.select_related("job").get(pk=taken.job)
+    try:
+        spec = request.render_spec()
+    except TypeError:
+        # Written by another version: it must stop neither this worker nor the next one.
+        message = "This version of the site cannot read what was asked for."
+        give_up(request.job, Outcome.FAILED, code="bad_spec", message=message, permanent=True)
+        return None
     return Claim(
         job=taken.job,
         attempt=taken.attempt,
         worker=worker,
-        spec=request.render_spec(),
+        spec=spec,
         owner=request.job.owner_id,
     )
 

@@ -4,8 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from django.http import Http404
+from django.utils.dateparse import parse_datetime
 from rest_framework import exceptions, status
-from rest_framework.pagination import CursorPagination
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -23,6 +24,18 @@ class NewestFirst(CursorPagination):
     max_page_size = 100
     page_size_query_param = "limit"
     ordering = ("-created_at", "-id")
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """Raises NotFound also where the position is no time."""
+        cursor = super().decode_cursor(request)
+        if cursor is not None and cursor.position is not None:
+            try:
+                readable = parse_datetime(str(cursor.position)) is not None
+            except ValueError:
+                readable = False
+            if not readable:
+                raise exceptions.NotFound(self.invalid_cursor_message)
+        return cursor
 
 
 def _caller(request: Request) -> User:
@@ -50,6 +63,7 @@ class JobList(APIView):
         job = actions.submit(
             owner=_caller(request),
             spec=spec,
+            seed_drawn=asked.validated_data.get("seed") is None,
             model_digest=offer.find(spec.model).digest,
             idempotency_key=key,
         )
@@ -95,6 +109,8 @@ def problem(error: Exception, context: dict[str, Any]) -> Response | None:
             headers["Retry-After"] = "30"
     elif isinstance(error, Http404):
         code, http_status, detail, body = "not_found", 404, "There is nothing here.", {}
+    elif isinstance(error, RecursionError):
+        code, http_status, detail, body = "parse_error", 400, "The JSON is nested too deeply.", {}
     elif isinstance(error, exceptions.ValidationError):
         fields = _sentences(error.detail)
         code, http_status, body = BadSpec.code, 400, {"fields": fields}

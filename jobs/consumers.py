@@ -7,6 +7,7 @@ one was acknowledged, and then the latest.
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,8 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from accounts.models import User
@@ -24,10 +28,12 @@ from jobs import stream
 from jobs.access import access_job, visible_jobs
 from jobs.errors import NotFound
 from jobs.events import Previewed, PreviewHeader, Progressed, to_wire
-from jobs.hub import Hub, hub
+from jobs.hub import Hub, TooManySockets, hub
 from jobs.lifecycle import FINAL
 from jobs.moves import as_fact
 from jobs.serializers import jobs_to_dicts
+
+logger = logging.getLogger(__name__)
 
 MAX_MESSAGE = 4096  # bytes from a viewer
 MAX_WATCHED = 50  # jobs a socket may subscribe to
@@ -35,9 +41,11 @@ RECENT = 30  # jobs of mine that are sent at once
 RECHECK_SECONDS = 30.0  # rights are looked up again this often
 SILENT_SECONDS = 90.0  # a viewer pings every 25 s
 TICK_SECONDS = 0.2  # at most five ticks a second for a job
+AGAIN_SECONDS = 2.0  # between two tries while Postgres is away
 PREVIEW_RETRY_SECONDS = 10.0  # an acknowledgement that never came
 
-BAD_MESSAGE, SIGNED_OUT, SILENT = 4400, 4401, 4408
+BAD_MESSAGE, SIGNED_OUT, SILENT, TOO_MANY, BROKEN = 4400, 4401, 4408, 4429, 1011
+_NONSENSE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(slots=True)
@@ -52,6 +60,17 @@ class Watch:
 
 class PageConsumer(AsyncWebsocketConsumer):
     owner: int
+    _sender: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """However the socket ends, also by an error of ours: the hub lets go of it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self._sender is not None:
+                self._sender.cancel()
+                await asyncio.gather(self._sender, return_exceptions=True)
+                await self._hub.leave(self)
 
     async def connect(self) -> None:
         user: Any = self.scope["user"]  # a lazy object, which the type stubs do not know
@@ -71,27 +90,24 @@ class PageConsumer(AsyncWebsocketConsumer):
         self._heard = self._checked = time.monotonic()
         await self.accept()
         self._hub: Hub = hub()
-        self._hub.join(self)
-        self._sender = asyncio.create_task(self._send_what_is_due(), name="viewer")
-
-    async def disconnect(self, code: int) -> None:
-        if not hasattr(self, "_sender"):
+        try:
+            self._hub.join(self)
+        except TooManySockets:
+            await self.close(TOO_MANY)
             return
-        self._sender.cancel()
-        await asyncio.gather(self._sender, return_exceptions=True)
-        await self._hub.leave(self)
+        self._sender = asyncio.create_task(self._send_what_is_due(), name="viewer")
 
     # --- From the viewer ------------------------------------------------------------------
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if not hasattr(self, "_sender"):
+        if self._sender is None:
             return
         self._heard = time.monotonic()
         try:
             if text_data is None or len(text_data.encode()) > MAX_MESSAGE:
                 raise ValueError("a message is JSON text of at most 4 KB")
             await self._obey(json.loads(text_data))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (*_NONSENSE, OverflowError, RecursionError):
             await self.close(BAD_MESSAGE)
 
     async def _obey(self, message: dict[str, Any]) -> None:
@@ -131,7 +147,8 @@ class PageConsumer(AsyncWebsocketConsumer):
                 }
             )
             return
-        self._watches[job] = Watch(seq=max(0, after))
+        # Subscribing again asks for facts again; the credit for previews stays as it was.
+        self._watches.setdefault(job, Watch()).seq = max(0, after)
         self._facts.add(job)
         self._snapshots.add(job)
         self._hub.catch_up(self, job)
@@ -181,6 +198,13 @@ class PageConsumer(AsyncWebsocketConsumer):
     # --- To the viewer --------------------------------------------------------------------------
 
     async def _send_what_is_due(self) -> None:
+        try:
+            await self._send_on_and_on()
+        except Exception:
+            logger.exception("a viewer's socket broke; its page will open another")
+            await self.close(BROKEN)
+
+    async def _send_on_and_on(self) -> None:
         while True:
             with suppress(TimeoutError):  # nothing is due: only the clocks below
                 await asyncio.wait_for(self._due.wait(), timeout=5.0)
@@ -189,10 +213,16 @@ class PageConsumer(AsyncWebsocketConsumer):
             if now - self._heard > SILENT_SECONDS:
                 await self.close(SILENT)
                 return
-            if now - self._checked > RECHECK_SECONDS and not await self._still_allowed(now):
-                await self.close(SIGNED_OUT)
-                return
-            await self._send_facts()
+            try:
+                if now - self._checked > RECHECK_SECONDS and not await self._still_allowed():
+                    await self.close(SIGNED_OUT)
+                    return
+                await self._send_facts()
+            except DatabaseError as error:
+                logger.warning("Postgres did not answer (%s); trying again", type(error).__name__)
+                await asyncio.sleep(AGAIN_SECONDS)
+                self._due.set()
+                continue
             ticks, self._ticks = self._ticks, {}
             for tick in ticks.values():
                 await self._say(to_wire(tick))
@@ -202,13 +232,13 @@ class PageConsumer(AsyncWebsocketConsumer):
             await self._send_previews(now)
             await asyncio.sleep(TICK_SECONDS)  # what comes meanwhile is merged: newest wins
 
-    async def _still_allowed(self, now: float) -> bool:
-        self._checked = now
-        session = self.scope["session"]
-        active = await User.objects.filter(pk=self.owner, is_active=True).aexists()
-        key = session.session_key or ""
-        if not active or not await database_sync_to_async(session.exists)(key):
+    async def _still_allowed(self) -> bool:
+        """As a new request with the same cookie would be answered; a new password ends it too."""
+        session = SessionStore(self.scope["session"].session_key)
+        user: Any = await get_user({"session": session})  # type: ignore[typeddict-item]
+        if not user.is_authenticated or not user.is_active or user.pk != self.owner:
             return False
+        self._checked = time.monotonic()
         for job in list(self._watches):
             try:
                 await database_sync_to_async(self._allowed)(job)
@@ -217,12 +247,18 @@ class PageConsumer(AsyncWebsocketConsumer):
         return True
 
     async def _send_facts(self) -> None:
-        facts, self._facts = self._facts, set()
-        snapshots, self._snapshots = self._snapshots, set()
+        facts, snapshots = set(self._facts), set(self._snapshots)
         if not snapshots:
             return
         seen = {job: self._watches[job].seq for job in facts if job in self._watches}
-        news, rows = await database_sync_to_async(self._read_facts)(seen, snapshots)
+        self._facts -= facts  # what becomes due from here on is for the next round
+        self._snapshots -= snapshots
+        try:
+            news, rows = await database_sync_to_async(self._read_facts)(seen, snapshots)
+        except DatabaseError:
+            self._facts |= facts
+            self._snapshots |= snapshots
+            raise
         for job, events in news.items():
             for event in events:
                 await self._say(event)
@@ -264,7 +300,10 @@ class PageConsumer(AsyncWebsocketConsumer):
                 continue  # a preview is worth nothing later; the hub logs that Redis is away
             if message is None:
                 continue
-            header = PreviewHeader.unpack(message)
+            try:
+                header = PreviewHeader.unpack(message)
+            except ValueError:
+                continue  # another version's, in the middle of an update
             if (header.attempt, header.step) > watch.shown:
                 watch.shown = (header.attempt, header.step)
                 watch.unacknowledged_since = now

@@ -71,7 +71,7 @@ def from_wire(wire: dict[str, Any]) -> Fact | Progressed | Previewed:
     """The inverse of to_wire. Raises KeyError, TypeError or ValueError on anything else."""
     values = dict(wire)
     kind = values.pop("type")
-    values["job"] = UUID(values["job"])
+    values["job"] = UUID(str(values["job"]))
     return _CLASSES[kind](**values)
 
 

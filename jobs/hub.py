@@ -7,7 +7,7 @@ Viewers are told what is due; they fetch it themselves at their own pace and kee
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -27,7 +27,12 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 5.0  # how late a fact can be while Redis is away
 PLACES_SECONDS = 1.0  # at most one look at queue places in this time
 RECONNECT_SECONDS = 1.0
+MAX_SOCKETS = 50  # of one person, in one process
 REMEMBERED = 1000  # newest ticks, for viewers that come in the middle
+
+
+class TooManySockets(Exception):
+    """One person has as many pages open on this process as one may have."""
 
 
 class Viewer(Protocol):
@@ -54,12 +59,15 @@ class Hub:
         self._queue_moved = asyncio.Event()
 
     def join(self, viewer: Viewer) -> None:
+        """Raises TooManySockets."""
+        if sum(other.owner == viewer.owner for other in self._viewers) >= MAX_SOCKETS:
+            raise TooManySockets
         self._viewers.add(viewer)
         if not self._tasks:
             self._tasks = [
-                asyncio.create_task(self._follow(), name="ring"),
-                asyncio.create_task(self._poll(), name="poll"),
-                asyncio.create_task(self._places(), name="places"),
+                asyncio.create_task(_for_ever(self._follow), name="ring"),
+                asyncio.create_task(_for_ever(self._poll), name="poll"),
+                asyncio.create_task(_for_ever(self._places), name="places"),
             ]
 
     async def leave(self, viewer: Viewer) -> None:
@@ -91,11 +99,9 @@ class Hub:
         while True:
             try:
                 if not last:
-                    entries = await stream.recent(self.client, 200)
-                    last = entries[-1].id if entries else "0-0"
+                    last, entries = await stream.recent(self.client, 200)
                 else:
-                    entries = await stream.after(self.client, last)
-                    last = entries[-1].id if entries else last
+                    last, entries = await stream.after(self.client, last)
             except (RedisError, OSError) as error:
                 logger.warning("the ring cannot be read (%s); trying again", type(error).__name__)
                 await asyncio.sleep(RECONNECT_SECONDS)
@@ -158,6 +164,16 @@ class Hub:
                     if job in places:
                         viewer.placed(job, places[job])
             await asyncio.sleep(PLACES_SECONDS)
+
+
+async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    """A bug in one of the three must not leave every page of this process dead but open."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("the live side stumbled; it goes on")
+            await asyncio.sleep(RECONNECT_SECONDS)
 
 
 def _remember(known: OrderedDict[UUID, Any], job: UUID, value: Any) -> None:

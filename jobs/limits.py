@@ -9,7 +9,11 @@ from jobs.models import Job
 
 
 def admit(owner: User) -> None:
-    """Raises TooManyJobs when the owner has as many unfinished jobs as one person may have."""
+    """Raises TooManyJobs when the owner has as many unfinished jobs as one person may have.
+
+    Inside submit's transaction: the lock on the owner's row lets one submit of theirs in at a time.
+    """
+    User.objects.select_for_update().only("pk").get(pk=owner.pk)
     unfinished = Job.objects.filter(owner=owner).exclude(state__in=FINAL)
     most = settings.T2V_MAX_UNFINISHED
     if unfinished[: most + 1].count() >= most:

@@ -4,13 +4,14 @@ import re
 from collections.abc import AsyncIterator
 
 from asgiref.sync import sync_to_async
+from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from jobs.models import Artifact
 
 CHUNK = 256 * 1024  # bytes read at a time
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
@@ -37,7 +38,10 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 def serve(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
-    """200, 206, 304 or 416. The SHA-256 is the ETag: a key's content never changes."""
+    """200, 206, 304 or 416. The SHA-256 is the ETag: a key's content never changes.
+
+    Raises FileNotFoundError when the file is gone from storage.
+    """
     etag, size = f'"{artifact.sha256}"', artifact.size
     if request.headers.get("If-None-Match") == etag:
         return _with_headers(HttpResponse(status=304), etag)
@@ -54,7 +58,8 @@ def serve(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
     if request.method == "HEAD":
         response = HttpResponse(content_type=artifact.content_type)
     else:
-        body = _read(artifact.key, start, end - start + 1)
+        file = default_storage.open(artifact.key, "rb")  # now: later it is too late for a 404
+        body = _read(file, start, end - start + 1)
         response = StreamingHttpResponse(body, content_type=artifact.content_type)
     response["Content-Length"] = str(end - start + 1)
     if wanted is not None:
@@ -70,15 +75,14 @@ def _with_headers(response: HttpResponseBase, etag: str) -> HttpResponseBase:
     return response
 
 
-async def _read(key: str, start: int, length: int) -> AsyncIterator[bytes]:
-    file = await sync_to_async(default_storage.open)(key, "rb")
+async def _read(file: "File[bytes]", start: int, length: int) -> AsyncIterator[bytes]:
     try:
         await sync_to_async(file.seek)(start)
         left = length
         while left > 0:
             chunk = await sync_to_async(file.read)(min(CHUNK, left))
             if not chunk:
-                raise OSError(f"{key} ended {left} bytes early")
+                raise OSError(f"{file.name} ended {left} bytes early")
             left -= len(chunk)
             yield chunk
     finally:

@@ -5,12 +5,15 @@ from typing import Any
 from channels.security.websocket import WebsocketDenier
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
-from django.urls import path
+from django.urls import path, re_path
 
 from jobs.consumers import PageConsumer
 
 # The type stubs know HTTP views only.
-websocket_urlpatterns: list[Any] = [path("ws/", PageConsumer.as_asgi())]  # type: ignore[arg-type]
+websocket_urlpatterns: list[Any] = [
+    path("ws/", PageConsumer.as_asgi()),  # type: ignore[arg-type]
+    re_path("", WebsocketDenier.as_asgi()),  # type: ignore[arg-type]
+]
 
 
 class SameOrigin:
@@ -36,4 +39,5 @@ def _same(origin: str, host: str) -> bool:
         return True
     name, _ = split_domain_port(host)
     known = bool(name) and validate_host(name, settings.ALLOWED_HOSTS)
-    return known and origin in {f"http://{host}", f"https://{host}"}
+    scheme = "https" if settings.SESSION_COOKIE_SECURE else "http"
+    return known and origin == f"{scheme}://{host}"

@@ -5,6 +5,7 @@ Nothing here is missed when it is lost. Every client has its own time-outs: redi
 """
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,8 @@ from django.conf import settings
 
 from jobs.events import Fact, Previewed, PreviewHeader, Progressed, from_wire, to_wire
 
+logger = logging.getLogger(__name__)
+
 RING = "t2v:ring"
 RING_LENGTH = 10_000  # entries, about; an entry is some 300 bytes
 PREVIEW_SECONDS = 900
@@ -27,9 +30,8 @@ SEND_TIMEOUT = 2.0  # seconds, for everything that does not block
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One entry of the ring: where it stands, whose job it is about, and what it says."""
+    """One entry of the ring: whose job it is about, and what it says."""
 
-    id: str
     owner: int
     event: Fact | Progressed | Previewed
 
@@ -66,16 +68,17 @@ def follower() -> redis.asyncio.Redis:
     )
 
 
-async def recent(client: redis.asyncio.Redis, count: int) -> list[Entry]:
-    """The newest entries, oldest first. Raises RedisError."""
-    rows = await client.xrevrange(RING, count=count)
-    return list(_entries(reversed(rows)))
+async def recent(client: redis.asyncio.Redis, count: int) -> tuple[str, list[Entry]]:
+    """The newest entries, oldest first, and where the ring ends. Raises RedisError."""
+    rows: Any = await client.xrevrange(RING, count=count)
+    return (rows[0][0].decode() if rows else "0-0"), list(_entries(reversed(rows)))
 
 
-async def after(client: redis.asyncio.Redis, last: str) -> list[Entry]:
-    """Entries after that id; waits up to BLOCK_MS for the first. Raises RedisError."""
+async def after(client: redis.asyncio.Redis, last: str) -> tuple[str, list[Entry]]:
+    """Entries after that id, and the newest id; waits up to BLOCK_MS. Raises RedisError."""
     answer: Any = await client.xread({RING: last}, count=500, block=BLOCK_MS)
-    return [entry for _, rows in answer or [] for entry in _entries(rows)]
+    rows = [row for _, part in answer or [] for row in part]
+    return (rows[-1][0].decode() if rows else last), list(_entries(rows))
 
 
 async def get_preview(client: redis.asyncio.Redis, job: UUID) -> bytes | None:
@@ -86,11 +89,13 @@ async def get_preview(client: redis.asyncio.Redis, job: UUID) -> bytes | None:
 
 def _entries(rows: Any) -> Iterator[Entry]:
     for entry_id, fields in rows:
-        yield Entry(
-            id=entry_id.decode(),
-            owner=int(fields[b"owner"]),
-            event=from_wire(json.loads(fields[b"event"])),
-        )
+        try:
+            owner, event = int(fields[b"owner"]), from_wire(json.loads(fields[b"event"]))
+        except (KeyError, TypeError, ValueError) as error:
+            # Another version wrote it, in the middle of an update: the facts are in Postgres.
+            logger.warning("entry %s of the ring cannot be read (%s)", entry_id, error)
+            continue
+        yield Entry(owner=owner, event=event)
 
 
 def knocks_waiting(pool: str) -> int:

@@ -1,15 +1,17 @@
 """Browser pages: parse → access → one action → answer."""
 
+import logging
 from typing import cast
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.views.decorators.http import (
-    require_GET,
     require_http_methods,
     require_POST,
     require_safe,
@@ -18,12 +20,14 @@ from django.views.decorators.http import (
 from accounts.models import User
 from accounts.roles import Permission
 from jobs import actions, offer, ranges
-from jobs.access import access_job, visible_jobs
-from jobs.artifacts import signed_link
+from jobs.access import access_job
+from jobs.artifacts import CONTENT_TYPES, signed_link
 from jobs.errors import NotFound, Refusal
 from jobs.forms import RenderForm, initial_from
 from jobs.models import Artifact, Job
 from jobs.serializers import event_to_dict, jobs_to_dicts, model_to_dict, recipe
+
+logger = logging.getLogger(__name__)
 
 JOBS_ON_A_PAGE = 12
 
@@ -31,6 +35,9 @@ JOBS_ON_A_PAGE = 12
 @require_http_methods(["GET", "HEAD", "POST"])
 def home(request: HttpRequest) -> HttpResponse:
     """The studio: composer and own jobs; for strangers what this is and where to sign in."""
+    if not request.user.is_authenticated and request.method == "POST":
+        messages.warning(request, "You were signed out, and nothing was submitted. Sign in again.")
+        return redirect_to_login("/")
     if not request.user.is_authenticated:
         return render(request, "landing.html")
     if request.method == "POST":
@@ -47,6 +54,7 @@ def _submit(request: HttpRequest, user: User) -> HttpResponse:
         job = actions.submit(
             owner=user,
             spec=spec,
+            seed_drawn=form.cleaned_data["seed"] is None,
             model_digest=offer.find(spec.model).digest,
             idempotency_key=form.cleaned_data["idempotency_key"],
         )
@@ -81,7 +89,7 @@ def _studio(request: HttpRequest, form: RenderForm, *, status: int) -> HttpRespo
 
 
 @login_required
-@require_GET
+@require_safe
 def job_page(request: HttpRequest, job_id: UUID) -> HttpResponse:
     job = _job_or_404(request, job_id, Permission.SEE)
     (snapshot,) = jobs_to_dicts([job])
@@ -113,7 +121,8 @@ def job_file(request: HttpRequest, job_id: UUID, attempt: int, name: str) -> Htt
         job = access_job(request.user, job_id, Permission.SEE)
     except NotFound as refusal:
         raise Http404(str(refusal)) from refusal
-    artifact = Artifact.objects.filter(job=job, attempt=attempt, name=name).first()
+    rows = Artifact.objects.filter(job=job, attempt=attempt)
+    artifact = rows.filter(name=name).first() if name in CONTENT_TYPES else None
     if artifact is None:
         raise Http404("This job has no such file.")
     file_name = f"{str(job.pk)[:8]}-{name}" if request.GET.get("download") else None
@@ -122,7 +131,11 @@ def job_file(request: HttpRequest, job_id: UUID, attempt: int, name: str) -> Htt
         answer: HttpResponseBase = HttpResponseRedirect(link)
         answer["Cache-Control"] = "no-store"
         return answer
-    answer = ranges.serve(request, artifact)
+    try:
+        answer = ranges.serve(request, artifact)
+    except FileNotFoundError as missing:
+        logger.error("job %s: its file %s is gone from storage", job.pk, artifact.key)  # noqa: TRY400
+        raise Http404("This file is gone from storage.") from missing
     if file_name is not None:
         answer["Content-Disposition"] = f'attachment; filename="{file_name}"'
     return answer
@@ -142,5 +155,8 @@ def live(request: HttpRequest) -> HttpResponse:
 
 def ready(request: HttpRequest) -> HttpResponse:
     """This process reaches Postgres; Redis may be away."""
-    visible_jobs(request.user).exists()
+    try:
+        Job.objects.exists()
+    except DatabaseError:
+        return HttpResponse("Postgres does not answer", content_type="text/plain", status=503)
     return HttpResponse("ok", content_type="text/plain")

@@ -216,12 +216,25 @@ class Machine:
         finally:
             os.close(users)
 
+    def _hand_over(self) -> None:
+        """What root has made in another person's folder becomes theirs, or they could not go on."""
+        owner = self.folder.stat()
+        if os.geteuid() != 0 or owner.st_uid == 0:
+            return
+        made = [self.folder / "demo-logins.json", self.folder / "embedded.json"]
+        for name in ("log", "media", "workers"):
+            made += [self.folder / name, *(self.folder / name).rglob("*")]
+        for path in made:
+            if path.exists() and path.lstat().st_uid == 0:
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
     def _leave(self, users: int, *, stop_always: bool) -> None:
         self._given_up.set()
         with self._starting():
             fcntl.flock(users, fcntl.LOCK_UN)
             if stop_always or _locked(users, fcntl.LOCK_EX):
                 stop_all(list(self._daemons.values()))
+        self._hand_over()
 
 
 def _locked(opened: int, kind: int) -> bool:

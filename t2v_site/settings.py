@@ -4,9 +4,11 @@ manage.py sets T2V_DATABASE_URL, T2V_REDIS_URL and T2V_SECRET_KEY before this fi
 the embedded services are used; here the three are always needed.
 """
 
+import re
+import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -44,14 +46,19 @@ def _required(name: str) -> str:
 
 
 SECRET_KEY = _required("T2V_SECRET_KEY")
-BASE_URL = env_str("T2V_BASE_URL", "" if PRODUCTION else f"http://{T2V_HOST}:{T2V_PORT}")
+# An address to listen on is not always one to go to.
+_here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(T2V_HOST, T2V_HOST)  # noqa: S104
+_here = f"[{_here}]" if ":" in _here.strip("[]") and not _here.startswith("[") else _here
+LOCAL_URL = f"http://{_here}:{T2V_PORT}"
+BASE_URL = env_str("T2V_BASE_URL", "" if PRODUCTION else LOCAL_URL)
 _base = env_url("T2V_BASE_URL", BASE_URL, schemes=("https", "http"))
 _secure = _base.scheme == "https"
 
 if PRODUCTION:
     if DEBUG:
         raise ImproperlyConfigured("T2V_DEBUG must be off in production.")
-    if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 12:
+    weak = len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 12
+    if weak or SECRET_KEY.startswith("django-insecure-"):
         raise ImproperlyConfigured("T2V_SECRET_KEY must be at least 50 random characters.")
     if T2V_DEMO_PASSWORD is not None:
         raise ImproperlyConfigured("T2V_DEMO_PASSWORD is for the embedded mode; unset it.")
@@ -62,9 +69,9 @@ if PRODUCTION:
 
 ALLOWED_HOSTS = [str(_base.hostname), *env_list("T2V_ALLOWED_HOSTS")]
 if T2V_DEMO:
-    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
-if "*" in ALLOWED_HOSTS:
-    raise ImproperlyConfigured("T2V_ALLOWED_HOSTS names hosts; '*' would allow any Host header.")
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]", socket.gethostname().lower()]
+if any(name == "*" or name.startswith(".") for name in ALLOWED_HOSTS):
+    raise ImproperlyConfigured("T2V_ALLOWED_HOSTS names whole hosts, without '*' or a leading dot.")
 CSRF_TRUSTED_ORIGINS = [f"{_base.scheme}://{_base.netloc}"]
 
 # --- Apps ---
@@ -88,6 +95,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "t2v_site.requests.RefuseNonsense",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -127,6 +135,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 _database = env_url(
     "T2V_DATABASE_URL", _required("T2V_DATABASE_URL"), schemes=("postgresql", "postgres")
 )
+_DATABASE_OPTIONS = {"sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs"}
+_database_options = dict(parse_qsl(_database.query))
+if unknown := set(_database_options) - _DATABASE_OPTIONS:
+    raise ImproperlyConfigured(
+        f"T2V_DATABASE_URL has the unknown option {', '.join(sorted(unknown))}; "
+        f"it can be {', '.join(sorted(_DATABASE_OPTIONS))}."
+    )
+if not _database.path.strip("/"):
+    raise ImproperlyConfigured("T2V_DATABASE_URL ends without the name of a database.")
 _pool_size = env_int("T2V_DATABASE_POOL", 0, at_least=0, at_most=100)
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
@@ -140,6 +157,7 @@ DATABASES: dict[str, dict[str, Any]] = {
         "OPTIONS": {
             "connect_timeout": 5,  # seconds
             "application_name": "t2v",
+            **_database_options,
             **({"pool": {"min_size": 1, "max_size": _pool_size}} if _pool_size else {}),
         },
     }
@@ -276,11 +294,21 @@ CSRF_COOKIE_NAME = "__Host-t2v-csrf" if _secure else f"t2v-csrf-{_base.port or 8
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = _secure
+SECURE_REDIRECT_EXEMPT = [r"^health/"]  # probes come over plain http, from beside the process
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _secure else None
 SECURE_HSTS_SECONDS = 31_536_000 if _secure else 0
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-_s3_origin = [S3_ENDPOINT] if S3_ENDPOINT else ["https://*.amazonaws.com"] if S3_BUCKET else []
+_s3_host = urlsplit(S3_ENDPOINT)
+_s3_origin = (
+    [f"{_s3_host.scheme}://{_s3_host.netloc}"]
+    if S3_ENDPOINT
+    else ["https://*.amazonaws.com"]
+    if S3_BUCKET
+    else []
+)
+if S3_ENDPOINT and _s3_options["addressing_style"] == "virtual":
+    _s3_origin = [f"{_s3_host.scheme}://{S3_BUCKET}.{_s3_host.netloc}"]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
@@ -306,6 +334,8 @@ REST_FRAMEWORK = {
 T2V_MODELS_FILE = env_str("T2V_MODELS_FILE", str(BASE_DIR / "deploy" / "models.toml"))
 T2V_ROOT = BASE_DIR
 T2V_POOL = env_str("T2V_POOL", "default")  # the queue that a worker serves: gpu.<pool>
+if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", T2V_POOL):
+    raise ImproperlyConfigured("T2V_POOL is a name of up to 40 letters a-z, digits and hyphens.")
 T2V_TORCH_THREADS = env_int("T2V_TORCH_THREADS", 1, at_least=1, at_most=256)
 T2V_WORKER_NAME = env_str("T2V_WORKER_NAME", "")  # empty: made from the host's name and the pool
 T2V_MAX_ATTEMPTS = env_int("T2V_MAX_ATTEMPTS", 3, at_least=1, at_most=20)

@@ -13,10 +13,11 @@ from django.conf import settings
 from django.test import Client
 
 from accounts.models import User
-from jobs import actions, dispatch, stream
+from jobs import actions, consumers, dispatch, stream
 from jobs.actions import Claim
 from jobs.consumers import BAD_MESSAGE, SIGNED_OUT
 from jobs.events import PreviewHeader, Progressed
+from jobs.hub import hub
 from jobs.models import Job
 from t2v_site.asgi import application
 
@@ -249,6 +250,8 @@ async def test_the_list_hears_of_ones_own_jobs_only(
         '{"type": "subscribe"}',
         '{"type": "subscribe", "job": "x"}',
         '{"type": "subscribe", "job": 7}',
+        '{"type": "subscribe", "job": "00000000-0000-0000-0000-000000000001", "after": 1e400}',
+        "[" * 3000,
         json.dumps({"type": "ping", "pad": "x" * 5000}),
     ],
 )
@@ -259,4 +262,44 @@ async def test_a_message_that_is_none_closes_the_socket_with_its_code(
     await page.connect()
     await page.send_to(text_data=message)
     assert (await page.receive_output())["code"] == BAD_MESSAGE
+    await page.disconnect()
+    assert not hub()._viewers, "the hub lets go of it"
+
+
+async def test_an_entry_of_another_version_is_passed_over(
+    async_db: None, empty_redis: redis.Redis, submit: Callable[..., Job], alice: User
+) -> None:
+    job = await sync_to_async(submit)()
+    page = await _open(alice)
+    await page.connect()
+    await page.send_json_to({"type": "subscribe", "job": str(job.pk)})
+    await _until(page, "snapshot")
+    for nonsense in (b"{", b'{"type": "dance"}', b'{"type": "tick", "job": 7}'):
+        empty_redis.xadd(stream.RING, {b"owner": b"1", b"event": nonsense})
+    tick = Progressed(job=job.pk, attempt=1, phase="denoising", step=3, steps=9, seconds_left=None)
+    await sync_to_async(stream.announce)(alice.pk, tick)
+    assert (await _until(page, "tick"))["step"] == 3
+    await page.disconnect()
+
+
+async def test_a_new_password_ends_the_sockets_of_old_sessions(
+    async_db: None, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "RECHECK_SECONDS", 0.1)
+    page = await _open(alice)
+    await page.connect()
+    await page.send_json_to({"type": "ping"})
+    await _until(page, "pong")
+    alice.set_password("a new and better password")
+    await alice.asave()
+    await page.send_json_to({"type": "subscribe", "mine": True})
+    assert (await page.receive_output(timeout=10))["code"] == SIGNED_OUT
+    await page.disconnect()
+
+
+async def test_an_unknown_socket_address_is_refused(async_db: None, alice: User) -> None:
+    headers = await sync_to_async(_headers)(alice)
+    page = WebsocketCommunicator(application, "/ws/elsewhere", headers=headers)
+    connected, _ = await page.connect()
+    assert not connected
     await page.disconnect()

@@ -11,12 +11,14 @@ import redis
 from django.conf import LazySettings, settings
 from django.db import connection
 
+from gpu_worker.engine import Sprite
 from gpu_worker.lease import Lease
+from gpu_worker.reporter import Reporter
 from gpu_worker.runner import Runner
 from jobs import actions, catalog, dispatch, stream
 from jobs.actions import Claim
 from jobs.lifecycle import Outcome, State
-from jobs.models import Job, Worker
+from jobs.models import Job, JobRequest, Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,6 +128,84 @@ def test_previews_and_ticks_reach_the_ring_and_go_forward(
     assert steps == sorted(steps)
     assert len(steps) >= 3
     assert empty_redis.exists(stream.preview_key(job.pk))
+
+
+def test_a_redis_that_dies_during_a_render_holds_up_no_video(
+    media: Path, submit: Callable[..., Job], settings: LazySettings, empty_redis: redis.Redis
+) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    stream._sender.cache_clear()
+    worker = Runner(name="gpu-test", pool="default", root=Path(settings.BASE_DIR), threads=1)
+    job = submit(steps=8, frames=19)
+    try:
+        worker.start()
+        _until(lambda: _state(job) == State.SUCCEEDED)
+    finally:
+        worker.drain()
+        assert worker.join(30)
+        stream._sender.cache_clear()
+
+
+def test_a_reporter_ends_although_redis_takes_neither_tick_nor_preview(
+    submit: Callable[..., Job], claim: Callable[..., Claim], settings: LazySettings
+) -> None:
+    submit()
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    stream._sender.cache_clear()
+    began = time.monotonic()
+    with Reporter(claim()) as reporter:
+        reporter.progress("denoising", step=1, steps=2)
+        sprite = Sprite(image=b"x", codec="jpeg", frames=1, tile_width=1, tile_height=1)
+        reporter.preview(sprite, step=1, steps=2)
+    stream._sender.cache_clear()
+    assert time.monotonic() - began < 8
+    assert not reporter._thread.is_alive()
+
+
+def test_a_connection_cut_during_the_render_costs_no_attempt(
+    runner: Runner, submit: Callable[..., Job]
+) -> None:
+    job = submit(steps=200)
+    _until(lambda: _state(job) == State.RUNNING)
+    cut = 0
+    while _state(job) == State.RUNNING:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND usename = current_user "
+                "AND pid <> pg_backend_pid()"
+            )
+            cut += cursor.fetchone()[0]
+        time.sleep(0.05)
+    job.refresh_from_db()
+    assert cut > 0
+    assert (job.state, job.attempt) == (State.SUCCEEDED, 1)
+
+
+def test_a_job_that_this_version_cannot_read_fails_and_the_next_one_is_made(
+    runner: Runner, submit: Callable[..., Job]
+) -> None:
+    job = submit(steps=4, frames=19)
+    JobRequest.objects.filter(job=job).update(spec={"from": "the future"})
+    after = submit(steps=4, frames=19)
+    _until(lambda: _state(after) == State.SUCCEEDED)
+    job.refresh_from_db()
+    assert (job.state, job.error_code) == (State.FAILED, "bad_spec")
+
+
+def test_a_render_thread_that_dies_says_so(empty_redis: redis.Redis, media: Path) -> None:
+    died = Event()
+    worker = Runner(
+        name="gpu-test",
+        pool="default",
+        root=Path(settings.BASE_DIR),
+        threads=1,
+        on_death=died.set,
+    )
+    worker._prepare = lambda: str(1 // 0)  # type: ignore[method-assign]
+    worker.start()
+    assert died.wait(10)
+    assert worker.join(10)
 
 
 def _look(lease: Lease, seen: Event) -> bool:

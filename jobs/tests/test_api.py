@@ -1,5 +1,6 @@
 """The API: what programs post, and what they are told."""
 
+import base64
 from collections.abc import Callable
 
 import pytest
@@ -76,6 +77,31 @@ def test_nonsense_is_a_problem_too(alice: User, client: Client) -> None:
         answer = client.post("/api/v1/jobs", body, content_type="application/json")
         assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
     assert client.get("/api/v1/jobs/not-a-job").status_code == 404
+
+
+@pytest.mark.parametrize("position", ["p=foo", "p=%00", "p=9999999999999-01-01", "x"])
+def test_a_made_up_cursor_is_not_found(position: str, alice: User, client: Client) -> None:
+    client.force_login(alice)
+    cursor = base64.b64encode(position.encode()).decode()
+    answer = client.get("/api/v1/jobs", {"cursor": cursor})
+    assert answer.status_code in {200, 404}
+
+
+def test_hostile_requests_are_answered_and_not_stumbled_over(
+    submit: Callable[..., Job], alice: User, client: Client
+) -> None:
+    job = submit()
+    client.force_login(alice)
+    deep = client.post("/api/v1/jobs", "[" * 100_000, content_type="application/json")
+    assert (deep.status_code, deep.json()["code"]) == (400, "parse_error")
+    assert client.get(f"/jobs/{job.pk}/1/%00").status_code == 404
+    assert client.head(f"/jobs/{job.pk}/").status_code == 200
+    for charset in ("hex", "rot13", "zlib", "undefined", "idna", "no-such"):
+        kind = f"application/x-www-form-urlencoded; charset={charset}"
+        answer = client.generic("POST", "/", b"prompt=x", content_type=kind)
+        assert answer.status_code == 400, charset
+    client.cookies["x"] = '"a\\000"'
+    assert client.get("/").status_code == 400
 
 
 def test_a_list_is_paged_without_gaps_or_repeats(

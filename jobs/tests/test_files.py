@@ -55,6 +55,15 @@ async def test_a_file_is_served_by_range(  # noqa: PLR0917 - fixtures
         assert answer["Content-Range"] == f"bytes {first}-{last}/1024"
 
 
+async def test_a_file_that_is_gone_is_not_found(
+    async_db: None, url: str, alice: User, media: Path
+) -> None:
+    next(media.rglob("video.mp4")).unlink()  # noqa: ASYNC240 - of a test
+    client = AsyncClient()
+    await client.aforce_login(alice)
+    assert (await client.get(url)).status_code == 404
+
+
 async def test_a_range_behind_the_end_is_refused_with_the_size(
     async_db: None, url: str, alice: User
 ) -> None:

@@ -143,6 +143,14 @@ def test_a_prompt_cannot_break_out_of_the_page(
         assert nasty.encode() not in client.get(url).content
 
 
+def test_a_form_sent_after_signing_out_leads_to_the_sign_in_and_makes_nothing(
+    client: Client,
+) -> None:
+    answer = client.post("/", FORM)
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/login/?next=/")
+    assert not Job.objects.exists()
+
+
 def test_pages_forbid_scripts_and_frames_of_others(client: Client) -> None:
     answer = client.get("/")
     policy = answer["Content-Security-Policy"]

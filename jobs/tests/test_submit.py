@@ -1,8 +1,9 @@
 """Submitting: all or nothing, knocked for after the commit, once for a key."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 import redis
@@ -53,7 +54,8 @@ def test_fifty_parallel_submits_with_one_key_make_one_job(alice: User) -> None:
         try:
             spec = _spec(seed=_)
             return [
-                actions.submit(owner=alice, spec=spec, idempotency_key="k").pk for _ in range(2)
+                actions.submit(owner=alice, spec=spec, idempotency_key="k", seed_drawn=True).pk
+                for _ in range(2)
             ]
         finally:
             connection.close()
@@ -61,6 +63,14 @@ def test_fifty_parallel_submits_with_one_key_make_one_job(alice: User) -> None:
     with ThreadPoolExecutor(25) as threads:
         made = {str(job) for pair in threads.map(post, range(25)) for job in pair}  # type: ignore[attr-defined]
     assert len(made) == 1
+    assert Job.objects.count() == 1
+
+
+def test_a_key_is_refused_for_another_seed_unless_it_was_drawn(alice: User) -> None:
+    actions.submit(owner=alice, spec=_spec(seed=1), idempotency_key="k")
+    with pytest.raises(KeyReused):
+        actions.submit(owner=alice, spec=_spec(seed=2), idempotency_key="k")
+    actions.submit(owner=alice, spec=_spec(seed=2), idempotency_key="k", seed_drawn=True)
     assert Job.objects.count() == 1
 
 
@@ -85,6 +95,69 @@ def test_a_person_has_a_bounded_number_of_unfinished_jobs(
     actions.submit(owner=bob, spec=_spec())
     actions.cancel(first.pk)
     actions.submit(owner=alice, spec=_spec())
+
+
+def test_parallel_submits_stop_at_the_bound_exactly(alice: User, settings: LazySettings) -> None:
+    settings.T2V_MAX_UNFINISHED = 5
+    start = Barrier(20)
+
+    def post(_: int) -> bool:
+        start.wait()
+        try:
+            actions.submit(owner=alice, spec=_spec())
+        except TooManyJobs:
+            return False
+        else:
+            return True
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(20) as threads:
+        assert sum(threads.map(post, range(20))) == 5
+
+
+def test_a_cancel_during_a_release_is_not_lost(
+    submit: Callable[..., Job], claim: Callable[..., actions.Claim]
+) -> None:
+    job, mine = submit(), claim()
+    released, go = Event(), Event()
+
+    def release() -> None:
+        try:
+            with transaction.atomic():
+                actions.release(mine)
+                released.set()
+                go.wait(10)
+        finally:
+            connection.close()
+
+    def cancel() -> State:
+        released.wait(10)
+        try:
+            return actions.cancel(job.pk)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        releasing, cancelling = threads.submit(release), threads.submit(cancel)
+        released.wait(10)
+        _until_someone_waits_for_a_lock()
+        go.set()
+        releasing.result(20)
+        assert cancelling.result(20) is State.CANCELLED
+    job.refresh_from_db()
+    assert job.state == State.CANCELLED
+
+
+def _until_someone_waits_for_a_lock() -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
 
 
 def test_a_dead_redis_holds_up_no_submit(alice: User, settings: LazySettings) -> None:

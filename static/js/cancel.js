@@ -10,9 +10,10 @@ export function enhanceCancel(form) {
     button.ariaBusy = "true";
     try {
       const body = new FormData(form);
-      // The answer is a redirect to the job's page, which is on show already.
-      const answer = await fetch(form.action, { method: "POST", body, redirect: "manual" });
-      if (answer.type !== "opaqueredirect") throw new Error(`the server answered ${answer.status}`);
+      // The answer leads to the job's page, which is on show already, or to the sign-in.
+      const answer = await fetch(form.action, { method: "POST", body });
+      if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+      if (new URL(answer.url).pathname.startsWith("/accounts/")) location.assign(answer.url);
       if (form.id) button.textContent = "Cancelling…";
     } catch (error) {
       button.disabled = false;

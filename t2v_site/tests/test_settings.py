@@ -11,7 +11,7 @@ from django.conf import settings
 SECURE = {
     "T2V_ENV": "production",
     "T2V_SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRST",
-    "T2V_DATABASE_URL": "postgresql://t2v:p%40ss@db.internal:6432/videos",
+    "T2V_DATABASE_URL": "postgresql://t2v:p%40ss@db.internal:6432/videos?sslmode=verify-full",
     "T2V_REDIS_URL": "rediss://redis.internal/1",
     "T2V_BASE_URL": "https://video.example.com",
 }
@@ -34,11 +34,12 @@ def _load(code: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
 def test_a_secure_production_starts() -> None:
     code = """
 print(s.DATABASES['default']['PASSWORD'], s.DATABASES['default']['PORT'], s.ALLOWED_HOSTS,
-      s.SESSION_COOKIE_SECURE, s.SESSION_COOKIE_NAME, s.T2V_DEMO, s.DEBUG)"""
+      s.SESSION_COOKIE_SECURE, s.SESSION_COOKIE_NAME, s.T2V_DEMO, s.DEBUG,
+      s.DATABASES['default']['OPTIONS']['sslmode'])"""
     done = _load(code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[0] == (
-        "p@ss 6432 ['video.example.com'] True __Host-t2v False False"
+        "p@ss 6432 ['video.example.com'] True __Host-t2v False False verify-full"
     )
 
 
@@ -51,10 +52,15 @@ print(s.DATABASES['default']['PASSWORD'], s.DATABASES['default']['PORT'], s.ALLO
         ({"T2V_DEBUG": "1"}, "T2V_DEBUG must be off"),
         ({"T2V_DATABASE_URL": ""}, "T2V_DATABASE_URL is not set"),
         ({"T2V_DATABASE_URL": "mysql://x/y"}, "T2V_DATABASE_URL must look like"),
+        ({"T2V_DATABASE_URL": "postgresql://db/t2v?ssl=1"}, "unknown option ssl"),
+        ({"T2V_DATABASE_URL": "postgresql://db"}, "without the name"),
+        ({"T2V_SECRET_KEY": "django-insecure-" + "abcdefghijklmnop" * 4}, "50 random"),
+        ({"T2V_ALLOWED_HOSTS": ".com"}, "names whole hosts"),
+        ({"T2V_POOL": "a b"}, "T2V_POOL is a name"),
         ({"T2V_REDIS_URL": ""}, "T2V_REDIS_URL is not set"),
         ({"T2V_BASE_URL": ""}, "T2V_BASE_URL must look like"),
         ({"T2V_BASE_URL": "http://video.example.com"}, "must be https in production"),
-        ({"T2V_ALLOWED_HOSTS": "*"}, "names hosts"),
+        ({"T2V_ALLOWED_HOSTS": "*"}, "names whole hosts"),
         ({"T2V_DEMO_PASSWORD": "x"}, "for the embedded mode"),
         ({"T2V_PORT": "eighty"}, "must be a whole number"),
         ({"T2V_PORT": "70000"}, "from 1 to 65535"),
