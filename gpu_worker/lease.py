@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 RENEW_SECONDS = 10.0
 LOOK_SECONDS = 0.5  # how late a cancel can be noticed
-STALL_SECONDS = 300.0  # without a step for so long, the lease is left to run out
+STALL_SECONDS = 900.0  # without a step for so long (loading a large model counts), it hangs
 
 
 class Lease:
@@ -26,8 +26,16 @@ class Lease:
     cancelled: somebody with the right asked for the end.
     """
 
-    def __init__(self, claim: Claim, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        *,
+        on_stall: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """on_stall is called when the render hangs: no order reaches it between two steps."""
         self.claim = claim
+        self._on_stall = on_stall
         self.lost = threading.Event()
         self.cancelled = threading.Event()
         self._clock = clock
@@ -72,6 +80,7 @@ class Lease:
                     "job %s: no step for %.0f s; letting go", self.claim.job, STALL_SECONDS
                 )
                 self.lost.set()
+                self._on_stall()
                 return
             else:
                 orders = actions.renew(self.claim, step=self._step)

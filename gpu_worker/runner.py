@@ -52,7 +52,7 @@ class Runner:
         threads: int,
         on_death: Callable[[], object] = lambda: None,
     ) -> None:
-        """on_death is called when the thread ends by an error that nobody foresaw."""
+        """on_death is called when the thread hangs, or ends by an error that nobody foresaw."""
         self.draining = threading.Event()
         self._name, self._pool = name, pool
         self._incarnation = uuid.uuid4()
@@ -174,7 +174,7 @@ class Runner:
         logger.info("job %s: attempt %d begins", claim.job, claim.attempt)
         connection.close()  # idle during the render, it would be dead by the end after a fail-over
         try:
-            with Lease(claim) as lease:
+            with Lease(claim, on_stall=self._on_death) as lease:
                 self._report(lease, self._attempt(claim, lease))
         except LostClaim:
             logger.warning("job %s: attempt %d was too late", claim.job, claim.attempt)

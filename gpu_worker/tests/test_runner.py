@@ -232,7 +232,8 @@ def test_a_lease_is_renewed_only_while_steps_move(
     submit: Callable[..., Job], claim: Callable[..., Claim]
 ) -> None:
     job, now = submit(), [0.0]
-    lease = Lease(claim(), clock=lambda: now[0])
+    hung = Event()
+    lease = Lease(claim(), on_stall=hung.set, clock=lambda: now[0])
     first = Job.objects.get(pk=job.pk).lease_until
     now[0] = 20.0
     lease.moved(3)
@@ -241,4 +242,5 @@ def test_a_lease_is_renewed_only_while_steps_move(
     assert (row.lease_until > first, row.step) == (True, 3)  # type: ignore[operator]
     now[0] = 1000.0
     assert _look(lease, lease.lost), "no step for so long: let it run out"
+    assert hung.is_set()
     assert Job.objects.get(pk=job.pk).lease_until == row.lease_until
