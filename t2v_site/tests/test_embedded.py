@@ -439,6 +439,8 @@ def test_an_ordinary_user_may_start_it_and_root_may_follow(monkeypatch: pytest.M
             assert "postgresql://" in done.stdout, done.stderr
             with embedded.services(stop_always=False):
                 assert database_answers()
+                (folder / "media" / "jobs").mkdir(parents=True)
+                (folder / "demo-logins.json").write_text("{}")
             assert {path.stat().st_uid for path in folder.rglob("*")} == {65534}
 
 
