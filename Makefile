@@ -3,6 +3,7 @@
 #   make run     install what is missing, then start the whole site; Ctrl-C ends it
 #                (another build of PyTorch: make run TORCH='torch==2.13.0+cu130' TORCH_INDEX_URL=…)
 #   make test    the whole suite             make check   the quick checks, under 30 s
+#   make screenshots   every page as a picture, into screenshots/
 #   make clean   caches; never your data     make reset   your data, after asking
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ export PYTHON TORCH TORCH_INDEX_URL
 SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test check clean reset
+.PHONY: run setup setup-dev test check screenshots clean reset
 
 PY := .venv/bin/python
 # mypy's Django plugin reads the settings and connects to nothing; neither do the quick tests.
@@ -45,6 +46,9 @@ check: setup-dev
 	@$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
 	@$(NO_SERVICES) $(PY) -m pytest -q -m 'not whole and not django_db' \
 		--ignore=t2v_site/tests/test_embedded.py --ignore=t2v_site/tests/test_supervisor.py
+
+screenshots: setup-dev
+	@$(PY) -m tests.browser.screenshots screenshots
 
 clean:
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build

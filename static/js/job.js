@@ -10,6 +10,7 @@ import {
 } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
+const AGAIN = { succeeded: "Make another", failed: "Change and try again" };
 const live = new Live();
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 let view = JSON.parse(byId("snapshot").textContent);
@@ -32,7 +33,7 @@ function render(before) {
   byId("preview").hidden = state !== "running" || player === null;
   byId("cancel").hidden = ended;
   byId("again").hidden = !ended;
-  byId("again").textContent = state === "succeeded" ? "Make another" : "Try again";
+  byId("again").textContent = AGAIN[state] ?? "Try again";
   if (state === "running") renderProgress();
   if (ended) renderEnd();
   if (before && before.state !== state) announce();

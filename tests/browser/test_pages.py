@@ -5,12 +5,16 @@ import io
 import re
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
+from gpu_worker.nano import landing
+from jobs import catalog
 from jobs.events import PreviewHeader
 from tests.stage import PASSWORD, System, chromium, running
 
@@ -166,6 +170,40 @@ def test_no_page_is_wider_than_a_phone_and_none_complains(browser: Browser, syst
 def _overhang(page: Page) -> int:
     """Pixels that the page is wider than the window."""
     return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+def _landing_pixels(page: Page) -> str:
+    pixels: str = page.evaluate("document.getElementById('demo').toDataURL()")
+    return pixels
+
+
+def test_the_landing_page_plays_what_the_bundled_model_made(visitor: BrowserContext) -> None:
+    page = visitor.new_page()
+    with page.expect_response("**/landing*.jpg") as answer:
+        page.goto("/")
+    assert answer.value.status == 200
+    picture = Image.open(io.BytesIO(answer.value.body()))
+    entry = catalog.load(Path(settings.T2V_MODELS_FILE))["nano"]
+    assert picture.info["comment"] == landing.comment(entry), "record it again: new weights"
+    player = visitor.request.get("/static/js/landing.js").text()
+    assert f"PREVIEWED = {list(landing.PREVIEWED)};" in player
+    expect(page.locator("#demo-step")).to_have_text("Step 4 of 32", timeout=30_000)
+    early = _landing_pixels(page)
+    expect(page.locator("#demo-step")).to_have_text("Step 32 of 32", timeout=30_000)
+    assert _landing_pixels(page) != early
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_the_landing_page_stands_still_for_a_viewer_who_asked_for_less_motion(
+    browser: Browser, system: System
+) -> None:
+    context = browser.new_context(base_url=system.url, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto("/")
+    expect(page.locator("#demo-step")).to_have_text("Step 32 of 32")
+    expect(page.locator("#demo-pause")).to_be_hidden()
+    context.close()
 
 
 def test_nothing_moves_for_a_viewer_who_asked_for_less_motion(
