@@ -5,12 +5,15 @@ Knows no torch: the family's own module is imported only once its weights were f
 
 import hashlib
 import importlib
+import logging
 import os
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from gpu_worker.engine import Model, RenderError
 from jobs.catalog import ModelEntry
+
+logger = logging.getLogger(__name__)
 
 FAMILIES = {"mochi": "gpu_worker.mochi"}  # the module's load() does the rest
 DATA_SUFFIXES = frozenset({".json", ".safetensors"})  # what a model is made of
@@ -57,10 +60,11 @@ def check_folder(entry: ModelEntry, folder: Path) -> None:
             )
     found = folder_digest(folder)
     if found != entry.digest:
+        # For the operator; the job's owner needs no hashes.
+        logger.error("model %s: digest %s, on offer %s", entry.name, found, entry.digest or "none")
         raise RenderError(
             "model_digest_mismatch",
-            f"The weights of {entry.name} have the SHA-256 {found}, but the models file names "
-            f"{entry.digest or 'none'}.",
+            f"The weights of {entry.name} on this worker are not those on offer.",
             permanent=False,
         )
 

@@ -43,7 +43,7 @@ class EventRows(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
 
 @admin.register(Job)
 class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("id", "owner", "state", "attempt", "worker", "created_at", "error_code")
+    list_display = ("id", "owner", "state", "attempt", "error_code", "created_at")
     list_filter = ("state",)
     list_select_related = ("owner",)
     show_full_result_count = False
