@@ -19,8 +19,8 @@ from jobs.models import Attempt, Job
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_of_twenty_threads_one_claims_the_job(submit: Callable[..., Job]) -> None:
-    job = submit()
+def _claims_of_twenty_threads() -> list[Claim]:
+    """What twenty workers get that claim at the same moment."""
     start = Barrier(20)
 
     def claim(number: int) -> Claim | None:
@@ -31,7 +31,12 @@ def test_of_twenty_threads_one_claims_the_job(submit: Callable[..., Job]) -> Non
             connection.close()
 
     with ThreadPoolExecutor(20) as threads:
-        claims = [taken for taken in threads.map(claim, range(20)) if taken]
+        return [taken for taken in threads.map(claim, range(20)) if taken]
+
+
+def test_of_twenty_threads_one_claims_the_job(submit: Callable[..., Job]) -> None:
+    job = submit()
+    claims = _claims_of_twenty_threads()
     assert [taken.job for taken in claims] == [job.pk]
     job.refresh_from_db()
     assert (job.state, job.attempt, job.worker) == (State.RUNNING, 1, claims[0].worker)
@@ -43,18 +48,7 @@ def test_of_twenty_threads_one_claims_the_job(submit: Callable[..., Job]) -> Non
 
 def test_twenty_jobs_are_claimed_once_each_by_twenty_threads(submit: Callable[..., Job]) -> None:
     jobs = {submit().pk for _ in range(20)}
-    start = Barrier(20)
-
-    def claim(number: int) -> Claim | None:
-        start.wait()
-        try:
-            return actions.claim(worker=f"worker-{number}/1", pool="default")
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(20) as threads:
-        claims = [taken for taken in threads.map(claim, range(20)) if taken]
-    assert sorted(taken.job for taken in claims) == sorted(jobs)
+    assert sorted(taken.job for taken in _claims_of_twenty_threads()) == sorted(jobs)
 
 
 def _expire_lease(job: Job) -> None:
