@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator
 
 from asgiref.sync import sync_to_async
-from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
@@ -58,8 +57,9 @@ def serve(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
     if request.method == "HEAD":
         response = HttpResponse(content_type=artifact.content_type)
     else:
-        file = default_storage.open(artifact.key, "rb")  # now: later it is too late for a 404
-        body = _read(file, start, end - start + 1)
+        if not default_storage.exists(artifact.key):  # later it is too late for a 404
+            raise FileNotFoundError(artifact.key)
+        body = _read(artifact.key, start, end - start + 1)
         response = StreamingHttpResponse(body, content_type=artifact.content_type)
     response["Content-Length"] = str(end - start + 1)
     if wanted is not None:
@@ -75,14 +75,15 @@ def _with_headers(response: HttpResponseBase, etag: str) -> HttpResponseBase:
     return response
 
 
-async def _read(file: "File[bytes]", start: int, length: int) -> AsyncIterator[bytes]:
+async def _read(key: str, start: int, length: int) -> AsyncIterator[bytes]:
+    file = await sync_to_async(default_storage.open)(key, "rb")
     try:
         await sync_to_async(file.seek)(start)
         left = length
         while left > 0:
             chunk = await sync_to_async(file.read)(min(CHUNK, left))
             if not chunk:
-                raise OSError(f"{file.name} ended {left} bytes early")
+                raise OSError(f"{key} ended {left} bytes early")
             left -= len(chunk)
             yield chunk
     finally:

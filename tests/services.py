@@ -5,12 +5,16 @@ xdist processes, and stopped at the end. Each process gets a database and a Redi
 """
 
 import os
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from t2v_site import embedded
+
+# A script that runs the tests in the background has SIGINT ignored, and so would all they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _stack = ExitStack()
 _process = os.environ.get("PYTEST_XDIST_WORKER", "")
