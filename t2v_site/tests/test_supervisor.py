@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -202,7 +203,8 @@ def test_a_signal_to_make_alone_reaches_the_site(number: signal.Signals, tmp_pat
     (tmp_path / "harness.py").write_text(HARNESS)
     (tmp_path / "part.py").write_text(WAITS)
     (tmp_path / "Makefile").write_text(
-        f"run:\n\t@exec {sys.executable} harness.py 8 web 'exec(open(\"part.py\").read())'\n"
+        f"run:\n\t@exec {shlex.quote(sys.executable).replace('$', '$$')} harness.py 8 web "
+        "'exec(open(\"part.py\").read())'\n"
     )
     log = tmp_path / "log"
     with (
