@@ -13,7 +13,7 @@ import urllib3
 
 from tests.stage import PASSWORD, ROOT, System, running
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]  # several starts on a busy machine
 STOP_SECONDS = 10
 
 
