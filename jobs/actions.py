@@ -95,7 +95,8 @@ def _earlier(owner: User, key: str, spec: RenderSpec, *, seed_drawn: bool) -> Jo
     job = Job.objects.filter(owner=owner, idempotency_key=key).select_related("request").first()
     if job is None:
         return None
-    asked, had = spec.as_dict(), dict(job.request.spec)
+    # By way of RenderSpec: what a stored spec is too old to say is what it meant.
+    asked, had = spec.as_dict(), job.request.render_spec().as_dict()
     if seed_drawn:
         asked["seed"] = had["seed"]
     if asked != had:

@@ -7,7 +7,7 @@ from django import forms
 
 from jobs import offer
 from jobs.errors import BadSpec
-from jobs.spec import MAX_SEED, RenderSpec
+from jobs.spec import EXACT, MAX_SEED, RenderSpec
 
 
 class RenderForm(forms.Form):
@@ -28,6 +28,14 @@ class RenderForm(forms.Form):
         help_text="Blank: one is drawn, and kept with the video.",
         error_messages={"invalid": f"A whole number from 0 to {MAX_SEED}, or blank."},
     )
+    quality = forms.CharField(
+        required=False,
+        max_length=100,
+        help_text=(
+            "A fast quality reuses parts of earlier steps: the video differs slightly from the "
+            "exact one, is labelled, and does not count as a repeat of an exact video."
+        ),
+    )
     idempotency_key = forms.CharField(
         max_length=100, widget=forms.HiddenInput, initial=lambda: str(uuid.uuid4())
     )
@@ -47,14 +55,23 @@ class RenderForm(forms.Form):
         self.fields["frames"].widget = forms.Select(
             choices=[(count, f"{count} frames") for count in lengths]
         )
+        qualities = {each.name: each.title for entry in entries for each in entry.qualities}
+        self.fields["quality"].widget = forms.Select(choices=list(qualities.items()))
+        self._qualities = qualities
         for name, initial in {
             "model": entries[0].name,
             "size": f"{usual.width}x{usual.height}",
             "frames": usual.frames,
             "steps": usual.steps,
             "guidance": usual.guidance,
+            "quality": EXACT,
         }.items():
             self.fields[name].initial = initial
+
+    @property
+    def quality_hidden(self) -> bool:
+        """Whether there is nothing to choose, with any model, and nothing to say about it."""
+        return len(self._qualities) == 1 and not self["quality"].errors
 
     def clean_size(self) -> tuple[int, int]:
         width, _, height = self.cleaned_data["size"].partition("x")
@@ -74,6 +91,7 @@ class RenderForm(forms.Form):
                 steps=given["steps"],
                 guidance=given["guidance"],
                 seed=given["seed"],
+                quality=given["quality"] or None,
             )
         except BadSpec as refusal:
             for field, message in refusal.fields.items():
@@ -81,14 +99,15 @@ class RenderForm(forms.Form):
             return None
 
 
-def initial_from(spec: dict[str, Any]) -> dict[str, Any]:
+def initial_from(spec: RenderSpec) -> dict[str, Any]:
     """The form's values that make the same video again."""
     return {
-        "prompt": spec["prompt"],
-        "model": spec["model"],
-        "size": f"{spec['width']}x{spec['height']}",
-        "frames": spec["frames"],
-        "steps": spec["steps"],
-        "guidance": spec["guidance"],
-        "seed": spec["seed"],
+        "prompt": spec.prompt,
+        "model": spec.model,
+        "size": f"{spec.width}x{spec.height}",
+        "frames": spec.frames,
+        "steps": spec.steps,
+        "guidance": spec.guidance,
+        "seed": spec.seed,
+        "quality": spec.quality,
     }

@@ -10,7 +10,9 @@ from jobs import offer, queue
 from jobs.catalog import ModelEntry
 from jobs.lifecycle import State
 from jobs.models import Artifact, Job, JobEvent
-from jobs.spec import RenderSpec
+from jobs.spec import EXACT, RenderSpec
+
+APPROXIMATE = ", approximate: differs slightly from exact"
 
 
 class SizeField(serializers.Field[tuple[int, int], str, str, Any]):
@@ -38,6 +40,7 @@ class RenderRequest(serializers.Serializer[RenderSpec]):
     steps = serializers.IntegerField(required=False)
     guidance = serializers.FloatField(required=False)
     seed = serializers.IntegerField(required=False, allow_null=True)
+    quality = serializers.CharField(required=False, max_length=100)
 
     def to_spec(self) -> RenderSpec:
         """Raises BadSpec. Call after is_valid."""
@@ -50,6 +53,7 @@ class RenderRequest(serializers.Serializer[RenderSpec]):
             steps=given.get("steps"),
             guidance=given.get("guidance"),
             seed=given.get("seed"),
+            quality=given.get("quality"),
         )
 
 
@@ -61,6 +65,8 @@ def model_to_dict(entry: ModelEntry) -> dict[str, Any]:
         "title": entry.title,
         "understands": entry.understands,
         "examples": list(entry.examples),
+        "words": [{"part": part, "words": list(words)} for part, words in entry.words],
+        "qualities": [{"name": each.name, "title": each.title} for each in entry.qualities],
         "licence": entry.licence,
         "fps": entry.fps,
         "limits": {
@@ -99,28 +105,36 @@ def jobs_to_dicts(jobs: list[Job]) -> list[dict[str, Any]]:
 
 
 def _job_to_dict(job: Job, place: int | None, files: dict[str, str]) -> dict[str, Any]:
-    spec = job.request.spec
+    spec = job.request.render_spec()
     return {
         "id": str(job.pk),
         "state": job.state,
         "version": job.version,
         "attempt": job.attempt,
         "prompt": job.request.prompt,
-        "spec": spec,
+        "spec": spec.as_dict(),
+        "quality_label": quality_label(spec),
         "created_at": job.created_at.isoformat(),
         "started_at": job.started_at.isoformat() if job.started_at else None,
         "finished_at": job.finished_at.isoformat() if job.finished_at else None,
         "cancel_requested": job.cancel_requested_at is not None,
         "place": place,
-        "step": job.step if job.state != State.SUCCEEDED else spec["steps"],
-        "steps": spec["steps"],
+        "step": job.step if job.state != State.SUCCEEDED else spec.steps,
+        "steps": spec.steps,
         "phase": None,
         "seconds_left": None,
         "video_url": files.get("video.mp4"),
         "poster_url": files.get("poster.png"),
+        "sprite_url": files.get("sprite.jpg"),
+        "strip_url": files.get("strip.jpg"),
         "error_code": job.error_code,
         "error_message": job.error_message,
     }
+
+
+def quality_label(spec: RenderSpec) -> str | None:
+    """What stands beside a video that is not exact; None for one that is."""
+    return None if spec.quality == EXACT else offer.quality_title(spec.model, spec.quality)
 
 
 def event_to_dict(event: JobEvent) -> dict[str, Any]:
@@ -146,6 +160,7 @@ def recipe(job: Job) -> list[tuple[str, str]]:
         ("Steps", str(spec.steps)),
         ("Guidance", f"{spec.guidance:g}"),
         ("Seed", str(spec.seed)),
+        ("Quality", spec.quality if spec.quality == EXACT else f"{spec.quality}{APPROXIMATE}"),
         ("Recipe digest", job.request.digest),
     ]
     return [(label, value) for label, value in rows if value]

@@ -9,6 +9,7 @@ from typing import Any
 
 from jobs.errors import BadSpec
 
+EXACT = "exact"  # the quality that leaves nothing out; every model has it
 MAX_SEED = 2**32 - 1  # fits every generator and survives JavaScript's number type
 
 
@@ -23,6 +24,7 @@ class Limits:
     min_guidance: float
     max_guidance: float
     max_prompt_chars: int
+    qualities: tuple[str, ...] = (EXACT,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,17 +40,26 @@ class RenderSpec:
     steps: int  # denoising steps
     guidance: float  # classifier-free guidance scale
     seed: int  # 0 to MAX_SEED, drawn before submit when the user left it blank
+    quality: str = EXACT  # or the name of a fast one that the model offers
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RenderSpec":
+        """Also of a spec that was stored before there were qualities: it was an exact one."""
         return cls(**values)
 
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON, hexadecimal: equal specs have equal digests."""
-        canonical = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of the canonical JSON, hexadecimal: equal specs have equal digests.
+
+        "exact" is left out of it, so that the digests in rows and videos from before there were
+        qualities stay those of the same recipe.
+        """
+        values = self.as_dict()
+        if self.quality == EXACT:
+            del values["quality"]
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -78,6 +89,9 @@ def check(spec: RenderSpec, limits: Limits) -> RenderSpec:
         )
     if not 0 <= spec.seed <= MAX_SEED:
         bad["seed"] = f"From 0 to {MAX_SEED}, or blank to have one drawn."
+    if spec.quality not in limits.qualities:
+        accepted = ", ".join(limits.qualities)
+        bad["quality"] = f"This model offers {accepted}, not {spec.quality!r}."
     if bad:
         raise BadSpec(bad)
     return spec

@@ -70,7 +70,8 @@ def _initial(request: HttpRequest) -> dict[str, object]:
     if wanted is None:
         return {}
     try:
-        return initial_from(access_job(request.user, UUID(wanted), Permission.SEE).request.spec)
+        job = access_job(request.user, UUID(wanted), Permission.SEE)
+        return initial_from(job.request.render_spec())
     except (ValueError, NotFound):
         messages.warning(request, "That job is not there to start from; here is an empty form.")
         return {}

@@ -5,18 +5,23 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
 
-from jobs import catalog
+from jobs import catalog, offer
 
 
 @register()
 def models_file_is_readable(**_: Any) -> list[CheckMessage]:
     """A models file that is missing or wrong would end every worker and every page."""
     try:
-        offered = catalog.load(Path(settings.T2V_MODELS_FILE))
+        catalog.load(Path(settings.T2V_MODELS_FILE))
     except (OSError, KeyError, TypeError, ValueError) as error:
         why = f"T2V_MODELS_FILE cannot be used ({type(error).__name__}: {error})."
         return [Error(why, hint="See deploy/models.toml for a good one.", id="t2v.E001")]
+    try:
+        offered = offer.models()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="t2v.E003")]
     if not offered:
         return [Error("T2V_MODELS_FILE offers no model.", id="t2v.E002")]
     return []

@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.models import User
 from jobs import actions
-from jobs.models import Job
+from jobs.models import Job, JobRequest
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +39,8 @@ def test_a_prompt_alone_makes_a_job_with_the_models_defaults(alice: User, client
         ({"guidance": 1e9}, "guidance"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**40}, "seed"),
+        ({"quality": "best"}, "quality"),
+        ({"quality": ""}, "quality"),
     ],
 )
 def test_a_bad_value_is_a_problem_that_names_its_field_and_makes_nothing(
@@ -69,6 +71,42 @@ def test_a_repeated_key_answers_with_the_first_job(alice: User, client: Client) 
     first = post("a red circle moving right")
     assert post("a red circle moving right") == first
     assert post("a blue star rising") == (409, "idempotency_key_reused")
+
+
+def test_a_video_is_exact_unless_a_fast_one_is_asked_for_and_a_fast_one_says_so(
+    alice: User, client: Client
+) -> None:
+    client.force_login(alice)
+
+    def post(**wanted: str) -> tuple[str, str | None]:
+        body = {"prompt": "a red circle moving right"} | wanted
+        job = client.post("/api/v1/jobs", body, content_type="application/json").json()
+        return job["spec"]["quality"], job["quality_label"]
+
+    assert post() == ("exact", None)
+    assert post(quality="exact") == ("exact", None)
+    assert post(quality="fast") == ("fast", "Fast (approximate)")
+
+
+def test_a_job_from_before_there_were_qualities_reads_as_exact(
+    submit: Callable[..., Job], alice: User, client: Client
+) -> None:
+    job = submit()
+    old = {key: value for key, value in job.request.spec.items() if key != "quality"}
+    JobRequest.objects.filter(job=job).update(spec=old)
+    client.force_login(alice)
+    answer = client.get(f"/api/v1/jobs/{job.pk}").json()
+    assert (answer["spec"]["quality"], answer["quality_label"]) == ("exact", None)
+
+
+def test_a_model_tells_its_qualities_and_its_words(alice: User, client: Client) -> None:
+    client.force_login(alice)
+    nano = client.get("/api/v1/models").json()[0]
+    assert nano["qualities"][:2] == [
+        {"name": "exact", "title": "Exact"},
+        {"name": "fast", "title": "Fast (approximate)"},
+    ]
+    assert {"part": "size", "words": ["small", "large"]} in nano["words"]
 
 
 def test_nonsense_is_a_problem_too(alice: User, client: Client) -> None:

@@ -1,9 +1,12 @@
 """Pages: every state shows, nothing half-made is left, and the lists cost the same however long."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from django.test import Client
 from django.utils import timezone
 
@@ -52,6 +55,7 @@ def test_the_composer_makes_a_job_and_leads_to_its_page(alice: User, client: Cli
         ({"guidance": "99"}, "guidance", "not 99"),
         ({"seed": "-1"}, "seed", "From 0 to 4294967295"),
         ({"seed": "x"}, "seed", "A whole number from 0"),
+        ({"quality": "best"}, "quality", "This model offers exact, fast"),
     ],
 )
 def test_a_bad_value_gets_its_own_message_and_makes_nothing(
@@ -116,6 +120,66 @@ def test_a_job_can_be_made_again_with_the_same_values(
     client.force_login(charlie)
     for wanted in (job.pk, "nonsense"):
         assert client.get(f"/?from={wanted}").context["form"].initial == {}
+
+
+def test_a_fast_video_is_labelled_wherever_it_shows_and_is_made_again_as_a_fast_one(
+    submit: Callable[..., Job], alice: User, client: Client
+) -> None:
+    client.force_login(alice)
+    submit()
+    assert b"Fast (approximate)</span>" not in client.get("/").content
+    answer = client.post("/", FORM | {"quality": "fast"})
+    page = client.get(answer["Location"])
+    assert b'<span class="badge quality">Fast (approximate)</span>' in page.content
+    assert ("Quality", "fast, approximate: differs slightly from exact") in page.context["recipe"]
+    assert client.get("/").content.count(b"Fast (approximate)</span>") == 1
+    again = client.get(f"/?from={Job.objects.latest('created_at').pk}").content.decode()
+    assert '<option value="fast" selected>' in again
+
+
+def test_an_exact_video_has_no_label_and_says_exact_in_its_recipe(
+    submit: Callable[..., Job], alice: User, client: Client
+) -> None:
+    client.force_login(alice)
+    page = client.get(f"/jobs/{submit().pk}/")
+    assert ("Quality", "exact") in page.context["recipe"]
+    assert b"badge quality" not in page.content
+
+
+def test_a_fast_video_keeps_its_label_when_its_quality_is_no_longer_on_offer(
+    submit: Callable[..., Job],
+    alice: User,
+    client: Client,
+    settings: LazySettings,
+    tmp_path: Path,
+) -> None:
+    job = submit(quality="fast")
+    settings.T2V_MODELS_FILE = _without_qualities(settings, tmp_path)
+    client.force_login(alice)
+    page = client.get(f"/jobs/{job.pk}/")
+    assert b'<span class="badge quality">fast</span>' in page.content
+    assert client.get(f"/?from={job.pk}").status_code == 200
+
+
+def test_the_form_asks_for_a_quality_only_where_there_is_a_choice(
+    alice: User, client: Client, settings: LazySettings, tmp_path: Path
+) -> None:
+    client.force_login(alice)
+    hidden = b'<div class="field wide" hidden>'
+    assert hidden not in client.get("/").content
+    settings.T2V_MODELS_FILE = _without_qualities(settings, tmp_path)
+    assert hidden in client.get("/").content
+    refused = client.post("/", FORM | {"quality": "fast"})  # of a page from before
+    assert refused.status_code == 400
+    assert hidden not in refused.content
+
+
+def _without_qualities(settings: LazySettings, folder: Path) -> Path:
+    """A models file with the same models, none of which has a fast quality."""
+    text = Path(settings.T2V_MODELS_FILE).read_text(encoding="utf-8")
+    bare = folder / "models.toml"
+    bare.write_text(re.sub(r"(?ms)^\[[\w-]+\.qualities\..*?(?=^\[|\Z)", "", text), encoding="utf-8")
+    return bare
 
 
 def test_the_list_is_paged_newest_first_at_a_fixed_cost(

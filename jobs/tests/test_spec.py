@@ -51,6 +51,8 @@ def test_a_good_spec_passes_unchanged() -> None:
         ({"guidance": math.inf}, "guidance"),
         ({"seed": -1}, "seed"),
         ({"seed": MAX_SEED + 1}, "seed"),
+        ({"quality": "fast"}, "quality"),
+        ({"quality": ""}, "quality"),
     ],
 )
 def test_every_bad_value_is_named_at_its_own_field(change: dict[str, Any], field: str) -> None:
@@ -69,3 +71,19 @@ def test_the_digest_tells_specs_apart_and_survives_the_way_through_json() -> Non
     assert RenderSpec.from_dict(GOOD.as_dict()).digest() == GOOD.digest()
     digests = {replace(GOOD, seed=seed).digest() for seed in range(50)}
     assert len(digests) == 50
+
+
+def test_a_quality_passes_where_the_model_offers_it_and_a_refusal_names_those_it_does() -> None:
+    offered = replace(LIMITS, qualities=("exact", "fast"))
+    fast = replace(GOOD, quality="fast")
+    assert check(fast, offered) is fast
+    with pytest.raises(BadSpec, match="offers exact, fast, not 'slow'"):
+        check(replace(GOOD, quality="slow"), offered)
+
+
+def test_a_fast_recipe_is_another_one_and_an_exact_one_keeps_its_old_digest() -> None:
+    # Of the file before there were qualities, where 3414e1f computed it.
+    old = {key: value for key, value in GOOD.as_dict().items() if key != "quality"}
+    assert RenderSpec.from_dict(old) == GOOD
+    assert GOOD.digest() == "226830e3c840c7c4c6e1beef05322bdc46d8a9e47e11b8bfa74912b1c3c25750"
+    assert replace(GOOD, quality="fast").digest() != GOOD.digest()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier, Event
 
 import pytest
@@ -82,6 +83,17 @@ def test_a_key_is_refused_for_another_request_and_free_for_another_person(
         actions.submit(owner=alice, spec=_spec("a blue square rising"), idempotency_key="k")
     actions.submit(owner=bob, spec=_spec(), idempotency_key="k")
     assert Job.objects.count() == 2
+
+
+def test_a_key_from_before_there_were_qualities_still_finds_its_job_but_not_for_a_fast_one(
+    alice: User,
+) -> None:
+    job = actions.submit(owner=alice, spec=_spec(), idempotency_key="k")
+    old = {key: value for key, value in job.request.spec.items() if key != "quality"}
+    JobRequest.objects.filter(job=job).update(spec=old)
+    assert actions.submit(owner=alice, spec=_spec(), idempotency_key="k").pk == job.pk
+    with pytest.raises(KeyReused):
+        actions.submit(owner=alice, spec=replace(_spec(), quality="fast"), idempotency_key="k")
 
 
 def test_a_person_has_a_bounded_number_of_unfinished_jobs(

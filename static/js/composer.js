@@ -1,27 +1,29 @@
-// The composer: options follow the model, examples fill the prompt, one submit is one submit.
+// The composer: options follow the model, examples and words fill the prompt, one submit is one
+// submit.
 
 const models = JSON.parse(document.getElementById("models").textContent);
 const form = document.getElementById("composer");
-const { prompt, model, size, frames, steps, guidance, seed } = form.elements;
+const { prompt, model, size, frames, steps, guidance, seed, quality } = form.elements;
 const key = form.elements.idempotency_key;
 const submit = document.getElementById("submit");
 const examples = document.getElementById("examples");
+const words = document.getElementById("words");
 const options = document.getElementById("options");
 
 const current = () => models.find(({ name }) => name === model.value) ?? models[0];
 const seconds = (count, fps) => `${(count / fps).toFixed(1)} s`;
 
-function fill(select, values, words, usual) {
+function fill(select, values, textOf, usual) {
   const wanted = values.map(String).includes(select.value) ? select.value : String(usual);
-  select.replaceChildren(...values.map((value) => new Option(words(value), value)));
+  select.replaceChildren(...values.map((value) => new Option(textOf(value), value)));
   select.value = wanted;
 }
 
-function setHint(input, words) {
+function setHint(input, text) {
   const hint = form.querySelector(`[data-hint="${input.name}"]`);
   const described = new Set((input.getAttribute("aria-describedby") ?? "").split(" ")).add(hint.id);
   input.setAttribute("aria-describedby", [...described].join(" ").trim());
-  hint.textContent = words;
+  hint.textContent = text;
 }
 
 function bound(input, least, most, step, usual) {
@@ -33,27 +35,55 @@ function bound(input, least, most, step, usual) {
 
 // keep: values that the server refused stay as they were typed, beside their messages.
 function followModel({ keep }) {
-  const { limits, defaults, fps, understands } = current();
+  const { limits, defaults, fps, understands, qualities } = current();
   fill(size, limits.sizes, (name) => name.replace("x", " × "), defaults.size);
   fill(frames, limits.frames, (count) => seconds(count, fps), defaults.frames);
+  fill(quality, qualities.map(({ name }) => name), titleOf, qualities[0].name);
+  quality.closest(".field").hidden = qualities.length < 2 && quality.getAttribute("aria-invalid") !== "true";
   const typed = [steps.value, guidance.value];
   bound(steps, limits.min_steps, limits.max_steps, 1, defaults.steps);
   bound(guidance, limits.min_guidance, limits.max_guidance, "any", defaults.guidance);
   if (keep) [steps.value, guidance.value] = typed;
   prompt.maxLength = limits.max_prompt_chars;
   document.getElementById("understands").textContent = understands;
-  examples.replaceChildren(...current().examples.map(chip));
+  examples.replaceChildren(...current().examples.map((text) => chip(text, "example")));
+  words.replaceChildren(...current().words.map(wordRow));
+  words.hidden = current().words.length === 0;
   summarise();
   count();
 }
 
-function chip(words) {
+function titleOf(name) {
+  return current().qualities.find((each) => each.name === name).title;
+}
+
+function chip(text, kind) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "chip";
-  button.dataset.example = "";
-  button.textContent = words;
+  button.dataset[kind] = "";
+  button.textContent = text;
   return button;
+}
+
+function wordRow({ part, words: choices }) {
+  const row = document.createElement("div");
+  const term = document.createElement("dt");
+  const choice = document.createElement("dd");
+  term.textContent = part;
+  choice.append(...choices.map((text) => chip(text, "word")));
+  row.append(term, choice);
+  return row;
+}
+
+// At the cursor, in place of what is selected, with a space where another word touches it.
+function insert(word) {
+  const { value, selectionStart, selectionEnd } = prompt;
+  const [before, after] = [value.slice(0, selectionStart), value.slice(selectionEnd)];
+  const text = (/\S$/.test(before) ? " " : "") + word + (/^\S/.test(after) ? " " : "");
+  const fits = before.length + text.length + after.length <= prompt.maxLength;
+  if (fits) prompt.setRangeText(text, selectionStart, selectionEnd, "end");
+  return fits;
 }
 
 function summarise() {
@@ -65,6 +95,7 @@ function summarise() {
     seconds(frames.value, fps),
     `${steps.value} steps`,
     `guidance ${guidance.value}`,
+    ...(quality.selectedIndex > 0 ? [titleOf(quality.value)] : []),
     seed.value === "" ? "random seed" : `seed ${seed.value}`,
   ].join(" · ");
 }
@@ -95,6 +126,18 @@ examples.addEventListener("click", ({ target }) => {
   prompt.focus();
   count();
 });
+words.addEventListener("click", ({ target, detail }) => {
+  const chosen = target.closest("[data-word]");
+  if (!chosen) return;
+  const word = chosen.textContent;
+  const fits = insert(word);
+  document.getElementById("announce").textContent =
+    fits ? `Added: ${word}` : `The prompt is full; ${word} does not fit.`;
+  prompt.removeAttribute("aria-invalid");
+  // By keyboard (detail 0) or finger one goes on to the next word; a mouse may go back to typing.
+  if (detail > 0 && matchMedia("(pointer: fine)").matches) prompt.focus();
+  count();
+});
 form.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
@@ -117,3 +160,4 @@ if (navigator.platform.startsWith("Mac")) {
   document.querySelector("#prompt-hint kbd").textContent = "⌘";
 }
 followModel({ keep: form.querySelector('[aria-invalid="true"]') !== null });
+prompt.setSelectionRange(prompt.value.length, prompt.value.length); // words go to the end

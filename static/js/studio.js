@@ -95,6 +95,9 @@ function addCard(view) {
   const cancel = card.querySelector("[data-cancel]");
   cancel.action = cancel.getAttribute("action").replace(nil, view.id);
   card.querySelector("[data-prompt]").textContent = view.prompt;
+  const quality = card.querySelector("[data-quality]");
+  quality.textContent = view.quality_label ?? "";
+  quality.hidden = !view.quality_label;
   card.querySelector("time").dateTime = view.created_at;
   equip(card);
   list.prepend(card);

@@ -191,7 +191,8 @@ def shoot_others(studio: Studio) -> None:
 def models_file() -> str:
     """The site's own models, one that accepts a size it cannot render, and one without weights."""
     text = (ROOT / "deploy" / "models.toml").read_text(encoding="utf-8")
-    digest = catalog.parse(text)["nano"].digest
+    text = text.partition("[mochi-1]")[0]
+    digest = catalog.parse(text)["nano"].files[0].sha256
     odd = text.replace("[nano", "[odd").replace("[64, 64]", "[72, 72]").replace("= 64", "= 72")
     lost = text.replace("[nano", "[lost").replace(digest, "0" * 64)
     return "\n".join([text, odd, lost])

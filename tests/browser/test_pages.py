@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
 from gpu_worker.nano import landing
 from jobs import catalog
@@ -135,6 +135,67 @@ def test_an_example_fills_the_prompt_and_a_folded_bad_value_unfolds(alice: Page)
     alice.get_by_role("button", name="Make the video").click()
     expect(alice.get_by_label("Steps")).to_be_focused()
     assert alice.url.endswith("/")
+
+
+def test_a_word_goes_to_the_cursor_with_its_spaces_by_mouse_and_by_keyboard(alice: Page) -> None:
+    alice.goto("/")
+    prompt = alice.get_by_label("Prompt", exact=True)
+    alice.locator(".understands summary").click()
+    word = alice.locator("#words").get_by_role("button")
+    prompt.fill("a circle")
+    prompt.evaluate("field => field.setSelectionRange(2, 2)")
+    word.get_by_text("red", exact=True).click()
+    expect(prompt).to_have_value("a red circle")
+    expect(prompt).to_be_focused()
+    prompt.press("End")
+    right = word.get_by_text("moving right", exact=True)
+    right.focus()
+    right.press("Enter")
+    expect(prompt).to_have_value("a red circle moving right")
+    expect(right).to_be_focused()  # where the next word is near
+    expect(alice.locator("#prompt-count")).to_have_text("25 / 300")
+    prompt.fill("x" * 299)
+    right.press("Enter")
+    expect(prompt).to_have_value("x" * 299)
+    expect(alice.locator("#announce")).to_contain_text("does not fit")
+
+
+def test_a_fast_video_is_labelled_on_its_page_and_in_a_list_that_was_open_before(
+    alice: Page, visitor: BrowserContext
+) -> None:
+    other = visitor.new_page()
+    other.goto("/")
+    quality = other.get_by_label("Quality")
+    other.locator("#options > summary").click()
+    quality.select_option("fast")
+    expect(other.locator("#options-summary")).to_contain_text("Fast (approximate)")
+    other.get_by_label("Steps").fill("4")
+    other.get_by_label("Prompt", exact=True).fill("a cyan star standing still")
+    other.get_by_role("button", name="Make the video").click()
+    other.wait_for_url("**/jobs/*/")
+    expect(other.locator(".badge.quality")).to_have_text("Fast (approximate)")
+    job = other.url.split("/")[-2]
+    expect(alice.locator(f'[data-job-id="{job}"] [data-quality]')).to_have_text(
+        "Fast (approximate)", timeout=10_000
+    )
+
+
+def test_the_quality_is_asked_for_only_where_the_chosen_model_has_several(alice: Page) -> None:
+    options = alice.locator("#options > summary")
+    options.click()
+    expect(alice.get_by_label("Quality")).to_be_visible()
+
+    def exact_only(route: Route) -> None:
+        answer = route.fetch()
+        one = '"qualities": [{"name": "exact", "title": "Exact"}]'
+        route.fulfill(response=answer, body=re.sub(r'"qualities": \[.*?\]', one, answer.text()))
+
+    alice.route("**/", exact_only)
+    alice.goto("/")
+    options.click()
+    expect(alice.get_by_label("Guidance")).to_be_visible()
+    expect(alice.get_by_label("Quality")).to_be_hidden()
+    expect(alice.locator("#id_quality")).to_have_value("exact")
 
 
 def test_trying_again_starts_from_the_same_values(alice: Page) -> None:
