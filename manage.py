@@ -16,6 +16,7 @@ from t2v_site.daemon import EmbeddedError
 # check --database.)
 _WITHOUT_SERVICES = frozenset(
     {"", "help", "version", "check", "collectstatic", "compilemessages", "makemessages"}
+    | {"models", "nano", "render"}
 )
 _HELP = frozenset({"-h", "--help", "--version"})
 

@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "t2v_site",
     "accounts",
     "jobs",
+    "gpu_worker",  # its commands; nothing of it is loaded by the site
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -332,6 +333,8 @@ REST_FRAMEWORK = {
 
 # --- Jobs ---
 T2V_MODELS_FILE = env_str("T2V_MODELS_FILE", str(BASE_DIR / "deploy" / "models.toml"))
+T2V_MODELS = env_list("T2V_MODELS")  # empty: those that the file offers, in its order
+T2V_MODELS_DIR = Path(env_str("T2V_MODELS_DIR", str(T2V_VAR / "models")))  # a folder for each
 T2V_ROOT = BASE_DIR
 T2V_POOL = env_str("T2V_POOL", "default")  # the queue that a worker serves: gpu.<pool>
 if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", T2V_POOL):
