@@ -188,7 +188,7 @@ class Artifact(models.Model):
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="artifacts")
     attempt = models.PositiveIntegerField()
-    name = models.CharField(max_length=50)  # video.mp4, poster.png
+    name = models.CharField(max_length=50)  # one of jobs.artifacts.CONTENT_TYPES
     key = models.CharField(max_length=300, unique=True)
     content_type = models.CharField(max_length=100)
     size = models.PositiveBigIntegerField()  # bytes

@@ -78,7 +78,8 @@ def test_a_cancel_stops_the_render_between_two_steps(
     _until(lambda: _state(job) == State.CANCELLED, 10)
     assert job.attempts.get().outcome == Outcome.CANCELLED
     runner.serve_knock()
-    assert _state(after) == State.SUCCEEDED, "a knock returns when nothing is left to do"
+    assert _state(after) != State.QUEUED, "a knock returns when nothing is left to take"
+    _until(lambda: _state(after) == State.SUCCEEDED)
 
 
 def test_a_drain_gives_the_job_back_unspent(
@@ -98,11 +99,10 @@ def test_a_drain_gives_the_job_back_unspent(
 def test_a_worker_without_the_model_passes_the_job_on_and_says_why(
     runner: Runner, submit: Callable[..., Job], settings: LazySettings, tmp_path: Path
 ) -> None:
-    text = Path(settings.T2V_MODELS_FILE).read_text()
+    text = Path(settings.T2V_MODELS_FILE).read_text().partition("[mochi-1]")[0]
     models = tmp_path / "models.toml"
     models.write_text(text.replace("gpu_worker/nano/weights", "nowhere").replace("[nano", "[gone"))
-    offered = Path(settings.T2V_MODELS_FILE).read_text() + "\n" + models.read_text()
-    models.write_text(offered)
+    models.write_text(text + "\n" + models.read_text())
     assert set(catalog.load(models)) == {"nano", "gone"}
     settings.T2V_MODELS_FILE, settings.T2V_MAX_ATTEMPTS = str(models), 1
     job = submit(model="gone")

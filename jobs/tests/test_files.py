@@ -1,16 +1,22 @@
 """Files are served whole and by range, so that a player can seek."""
 
+import errno
+import hashlib
+import random
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.conf import LazySettings
+from django.core.files.storage import default_storage
 from django.test import AsyncClient
 
 from accounts.models import User
 from jobs import actions, artifacts
 from jobs.models import Job
 from jobs.ranges import parse_range
+from tests import stage
 
 BODY = bytes(range(256)) * 4
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,3 +108,75 @@ def test_an_attempts_file_is_never_overwritten(media: Path, tmp_path: Path) -> N
         artifacts.put(job, 1, "video.mp4", path)
     assert (media / f"jobs/{job}/1/video.mp4").read_bytes() == b"first"
     assert [file.name for file in (media / f"jobs/{job}/1").iterdir()] == ["video.mp4"]
+
+
+def test_a_file_that_is_not_the_one_that_was_made_is_no_result(media: Path, tmp_path: Path) -> None:
+    job, path = uuid4(), tmp_path / "sprite.jpg"
+    path.write_bytes(BODY)
+    told = hashlib.sha256(BODY).hexdigest()
+    assert artifacts.put(job, 1, "sprite.jpg", path, sha256=told).sha256 == told
+    path.write_bytes(BODY[:-1])
+    with pytest.raises(artifacts.StorageConflict, match="not the file"):
+        artifacts.put(job, 2, "sprite.jpg", path, sha256=told)
+
+
+def test_an_upload_that_breaks_leaves_no_half_file(media: Path, tmp_path: Path) -> None:
+    job, path = uuid4(), tmp_path / "video.mp4"
+    path.write_bytes(bytes(200_000))  # more than one piece
+    pieces = iter((None,))
+
+    def full() -> None:
+        if next(pieces, "full"):
+            raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full"):
+        artifacts.put(job, 1, "video.mp4", path, on_read=full)
+    assert not [file for file in media.rglob("*") if file.is_file()]
+    stored = artifacts.put(job, 1, "video.mp4", path)
+    assert (stored.size, stored.sha256) == (200_000, hashlib.sha256(bytes(200_000)).hexdigest())
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        [(0, -1)],
+        [(0, 100), (0, 100), (0, -1)],  # once for a checksum, once to send
+        [(0, 700), (500, 300), (800, -1)],
+        [(0, 100), (900, -1)],  # what nobody read is read at the end
+        [],
+    ],
+)
+def test_each_byte_is_hashed_once_however_it_is_read(
+    reads: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(BODY)
+    with artifacts._Hashed(path, lambda: None) as file:
+        for begin, size in reads:
+            file.seek(begin)
+            assert file.read(size) == BODY[begin:][: None if size < 0 else size]
+        assert file.finish() == (len(BODY), hashlib.sha256(BODY).hexdigest())
+
+
+@pytest.mark.parametrize("size", [1000, 9_000_000])  # S3's client cuts above 8 MB
+def test_s3_stores_what_was_hashed(size: int, settings: LazySettings, tmp_path: Path) -> None:
+    path, job = tmp_path / "video.mp4", uuid4()
+    path.write_bytes(random.Random(size).randbytes(size))
+    with stage.s3_server(tmp_path / "s3") as server:
+        options = {
+            "bucket_name": server["T2V_S3_BUCKET"],
+            "endpoint_url": server["T2V_S3_ENDPOINT"],
+            "access_key": server["T2V_S3_ACCESS_KEY"],
+            "secret_key": server["T2V_S3_SECRET_KEY"],
+            "region_name": "us-east-1",
+            "addressing_style": "path",
+            "file_overwrite": False,
+        }
+        backend = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+        settings.STORAGES = {**settings.STORAGES, "default": backend}
+        stored = artifacts.put(job, 1, "video.mp4", path)
+        with default_storage.open(stored.key) as file:
+            content = file.read()
+        with pytest.raises(artifacts.StorageConflict):
+            artifacts.put(job, 1, "video.mp4", path)
+    assert (stored.size, stored.sha256) == (size, hashlib.sha256(content).hexdigest())
