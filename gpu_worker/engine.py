@@ -1,6 +1,6 @@
 """What the one loop needs of a model. Knows no torch, no Django, no queue."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -18,6 +18,13 @@ class RenderState(Protocol):
 
     @property
     def steps(self) -> int: ...
+
+    @property
+    def resumable(self) -> bool:
+        """Whether going on from here, saved and loaded, gives the same bits.
+
+        Exact renders can at every step; a step cache only where it starts anew.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +54,18 @@ class RenderError(Exception):
 class Model(Protocol, Generic[StateT]):
     """Four functions over one explicit state. `gpu_worker/loop.py` folds them."""
 
+    @property
+    def on_pressure(self) -> Callable[[], None] | None:
+        """Called when memory runs out: whoever keeps other models may let go of them."""
+
+    @on_pressure.setter
+    def on_pressure(self, evict: Callable[[], None] | None) -> None: ...
+
     def fingerprint(self) -> dict[str, str]:
-        """What a bit-identical repeat depends on: device, versions, dtype, threads."""
+        """What a bit-identical repeat depends on: device, versions, dtype, threads.
+
+        May change during a render: what was given up for want of memory stands in it.
+        """
 
     def begin(self, spec: RenderSpec) -> StateT:
         """The state before the first step. Raises RenderError."""
@@ -61,3 +78,9 @@ class Model(Protocol, Generic[StateT]):
 
     def decode(self, state: StateT) -> Iterator[Any]:
         """The finished clip, frame by frame: uint8 arrays (height, width, 3), RGB."""
+
+    def to_tensors(self, state: StateT) -> Mapping[str, Any]:
+        """All of a state but its spec and step: torch tensors by name, ready for safetensors."""
+
+    def from_tensors(self, spec: RenderSpec, tensors: Mapping[str, Any], step: int) -> StateT:
+        """The inverse of to_tensors, moved to the model's device. Raises RenderError."""

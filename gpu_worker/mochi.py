@@ -3,15 +3,15 @@
 The arithmetic is that of diffusers 0.42.1, pipelines/mochi/pipeline_mochi.py, `__call__`, with two
 differences: the latents stay in fp32 whatever the weights are (in bf16, 83 % of the updates of the
 schedule's first half round to nothing), and the noise is drawn on the CPU, so that a seed means the
-same clip on every machine. With fp32 weights the two are equal bit for bit (tests/test_mochi.py).
+same clip on every machine. With fp32 weights the two are equal bit for bit, and in bf16 too where
+the latents are bf16 (tests/test_mochi.py).
 """
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import wraps
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import diffusers
 import numpy as np
@@ -28,124 +28,54 @@ from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers.models.t5.modeling_t5 import T5EncoderModel
-from transformers.tokenization_utils_tokenizers import PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from gpu_worker import preview
+from gpu_worker import attention, caches, device, pixels, preview
 from gpu_worker.engine import RenderError, Sprite
+from gpu_worker.latents import (
+    BARRIER_STEPS,
+    MochiState,
+    check_spec,
+    draw_noise,
+    is_barrier,
+)
+from gpu_worker.memory import Ladder
+from gpu_worker.schedule import sigma_schedule
+from gpu_worker.text import PromptReader
 from jobs.catalog import ModelEntry
+from jobs.qualities import EXACT, Quality
 from jobs.spec import RenderSpec
 
-THRESHOLD_NOISE = 0.025  # pipeline_mochi.py: how far the schedule's linear half goes
-LATENT_SIDE = 8  # pixels a latent stands for, in each direction
-LATENT_FRAMES = 6  # frames a latent stands for; the first one stands for one frame
-PATCH_SIDE = 2  # latents the transformer reads as one token, in each direction
 PREVIEW_FRAMES = 8
 # A preview's own guidance scale amid pure noise; it rises to the render's with the share of data.
 # Full guidance overshoots there: after step 12 of 24 such a preview is 14 to 31 levels away from
 # the final clip, this one 6 to 14 (four prompts, mean absolute difference).
 CALM_GUIDANCE = 1.5
 
-P = ParamSpec("P")
-R = TypeVar("R")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MochiState:
-    """A render between two steps. The step index is the scheduler's only state."""
-
-    spec: RenderSpec
-    step: int
-    latents: Tensor  # (1, 12, T, H/8, W/8) fp32, VAE-normalised
-    clean: Tensor | None  # the same shape: the final latents as the last step expected them
-    embeds: Tensor  # (2, L, D), of the empty prompt and the prompt; (1, L, D) without guidance
-    mask: Tensor  # (2 or 1, L) bool, True where there is a token
-    sigmas: Tensor  # (steps + 1,) fp32, the share of data, 0 to 1
-    timesteps: Tensor  # (steps,) fp32, what the transformer is told, 0 to 1000
-
-    @property
-    def steps(self) -> int:
-        return self.spec.steps
-
-
-def sigma_schedule(steps: int) -> list[float]:
-    """Noise levels from 1.0 down: steps values, the final 0.0 not among them.
-
-    The first half falls linearly by THRESHOLD_NOISE in all, the rest quadratically.
-    Raises RenderError when steps < 2: the linear half would have no step.
-    Source: diffusers 0.42.1, pipeline_mochi.py, linear_quadratic_schedule.
-    """
-    if steps < 2:
-        raise RenderError("bad_steps", "Mochi needs at least 2 steps.", permanent=True)
-    linear_steps = steps // 2
-    quadratic_steps = steps - linear_steps
-    gap = linear_steps - THRESHOLD_NOISE * steps
-    quadratic = gap / (linear_steps * quadratic_steps**2)
-    linear = THRESHOLD_NOISE / linear_steps - 2 * gap / (quadratic_steps**2)
-    constant = quadratic * (linear_steps**2)
-    falls = [index * THRESHOLD_NOISE / linear_steps for index in range(linear_steps)]
-    falls += [
-        quadratic * (index**2) + linear * index + constant for index in range(linear_steps, steps)
-    ]
-    return [1.0 - fall for fall in falls]
-
-
-def state_tensors(state: MochiState) -> dict[str, Tensor]:
-    """All of a state but its spec and step, ready for safetensors."""
-    tensors = {
-        "latents": state.latents,
-        "embeds": state.embeds,
-        "mask": state.mask,
-        "sigmas": state.sigmas,
-        "timesteps": state.timesteps,
-    }
-    return tensors if state.clean is None else tensors | {"clean": state.clean}
-
-
-def from_tensors(spec: RenderSpec, tensors: Mapping[str, Tensor], step: int) -> MochiState:
-    """The inverse of state_tensors, on whatever device the tensors are."""
-    return MochiState(
-        spec=spec,
-        step=step,
-        latents=tensors["latents"],
-        clean=tensors.get("clean"),
-        embeds=tensors["embeds"],
-        mask=tensors["mask"],
-        sigmas=tensors["sigmas"],
-        timesteps=tensors["timesteps"],
-    )
-
-
-def load(entry: ModelEntry, folder: Path, *, threads: int) -> "Mochi":
+def load(
+    entry: ModelEntry,
+    folder: Path,
+    *,
+    threads: int,
+    latents_dtype: torch.dtype = torch.float32,
+) -> "Mochi":
     """The model of a folder that registry.check_folder found in order. Raises RenderError."""
     torch.set_num_threads(threads)
+    # Timing the kernels anew after a restart could choose others, with other bits.
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
     # Bars belong in a terminal, and these two draw them into the worker's log.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     try:
-        return Mochi(entry, folder)
+        return Mochi(entry, folder, latents_dtype=latents_dtype)
     except (OSError, ValueError, KeyError) as error:
         raise RenderError(
             "model_unreadable",
             f"The files of the model {entry.name} cannot be read ({type(error).__name__}).",
             permanent=False,
         ) from error
-
-
-def _out_of_memory_is_said(function: Callable[P, R]) -> Callable[P, R]:
-    @wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise RenderError(
-                "out_of_memory",
-                "The GPU ran out of memory; fewer frames or a smaller size need less.",
-                permanent=False,
-            ) from error
-
-    return wrapped
 
 
 class _Rope(MochiRoPE):  # type: ignore[misc]  # diffusers has no types
@@ -159,13 +89,14 @@ class _Rope(MochiRoPE):  # type: ignore[misc]  # diffusers has no types
 class Mochi:
     """Four functions over MochiState (gpu_worker/engine.py). One at a time: not for two threads."""
 
-    def __init__(self, entry: ModelEntry, folder: Path) -> None:
+    def __init__(
+        self, entry: ModelEntry, folder: Path, *, latents_dtype: torch.dtype = torch.float32
+    ) -> None:
+        """latents_dtype: another than fp32 only to compare with the stock pipeline's rounding."""
         self._entry = entry
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = device.find()
         self._dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[entry.dtype]
-        self._tokenizer = PreTrainedTokenizerFast.from_pretrained(
-            folder / "tokenizer", local_files_only=True
-        )
+        self._latents_dtype = latents_dtype
         self._scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(
             folder / "scheduler", local_files_only=True
         )
@@ -173,18 +104,60 @@ class Mochi:
             raise ValueError(
                 "a Mochi scheduler runs from noise at 0 to data at 1 without new noise"
             )
-        self._text_encoder = self._part(T5EncoderModel, folder / "text_encoder")
+        self._reader = PromptReader(
+            folder,
+            self._part(T5EncoderModel, folder / "text_encoder"),
+            device=self._device,
+            dtype=self._dtype,
+            max_length=entry.max_sequence_length,
+        )
         self._transformer = self._part(
             MochiTransformer3DModel, folder / "transformer", low_cpu_mem_usage=False
         )
         self._transformer.rope = _Rope()
+        self._attention = self._set_attention()
+        if entry.compile:
+            for block in self._transformer.transformer_blocks:
+                block.compile()  # all share one graph, or two: the last block has no text
         self._vae = self._part(AutoencoderKLMochi, folder / "vae", low_cpu_mem_usage=False)
+        self._cache = caches.StepCache(self._transformer)
+        self._ladder = Ladder(
+            {
+                "VAE tiled": self._vae.enable_tiling,
+                "text encoder on the CPU": self._reader.move_to_cpu,
+            }
+        )
 
     def _part(self, kind: Any, folder: Path, **options: Any) -> Any:
         part = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=self._dtype, **options
         )
         return part.to(self._device).eval().requires_grad_(False)
+
+    def _set_attention(self) -> attention.Attention:
+        config = self._transformer.config
+        name = attention.choose(
+            self._entry.attention,
+            attention.preference(self._device),
+            device=self._device,
+            dtype=self._dtype,
+            heads=config.num_attention_heads,
+            dim=config.attention_head_dim,
+        )
+        processor = attention.Attention(name)
+        if name != attention.STOCK:
+            for block in self._transformer.transformer_blocks:
+                block.attn1.processor = processor
+        return processor
+
+    @property
+    def on_pressure(self) -> Callable[[], None] | None:
+        """Called when memory runs out, to evict what else is on the device."""
+        return self._ladder.on_pressure
+
+    @on_pressure.setter
+    def on_pressure(self, evict: Callable[[], None] | None) -> None:
+        self._ladder.on_pressure = evict
 
     def fingerprint(self) -> dict[str, str]:
         on_gpu = self._device.type == "cuda"
@@ -198,74 +171,98 @@ class Mochi:
                 else f"CPU {platform.machine()} {capability}"
             ),
             "dtype": self._entry.dtype,
+            "latents": str(self._latents_dtype).removeprefix("torch."),
             "threads": str(torch.get_num_threads()),
-            "attention": "torch scaled_dot_product_attention",
+            "attention": self._attention.name,
+            "compiled": "blocks" if self._entry.compile else "nothing",
+            "memory": ", ".join(self._ladder.taken) or "nothing given up",
             "torch": torch.__version__,
+            "cudnn": _cudnn() if on_gpu else "none",
             "diffusers": diffusers.__version__,
             "transformers": transformers.__version__,
         }
 
-    @_out_of_memory_is_said
-    @torch.no_grad()
     def begin(self, spec: RenderSpec) -> MochiState:
-        side = LATENT_SIDE * PATCH_SIDE
-        if spec.width % side or spec.height % side or (spec.frames - 1) % LATENT_FRAMES:
-            raise RenderError(
-                "bad_size",
-                f"Mochi makes sizes in multiples of {side} pixels and clips of "
-                f"{LATENT_FRAMES}k + 1 frames.",
-                permanent=True,
-            )
+        check_spec(spec)
+        caches.check(self._quality(spec), steps=spec.steps, guided=spec.guidance > 1.0)
+        self._relax()
+        return self._ladder.run(lambda: self._begin(spec))
+
+    @torch.no_grad()
+    def _begin(self, spec: RenderSpec) -> MochiState:
         self._scheduler.set_timesteps(
             device=self._device, sigmas=np.array(sigma_schedule(spec.steps))
         )
-        shape = (
-            1,
-            self._transformer.config.in_channels,
-            (spec.frames - 1) // LATENT_FRAMES + 1,
-            spec.height // LATENT_SIDE,
-            spec.width // LATENT_SIDE,
-        )
-        noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(spec.seed))
         prompts = ["", spec.prompt] if spec.guidance > 1.0 else [spec.prompt]
-        embeds, mask = zip(*(self._read(prompt) for prompt in prompts), strict=True)
+        read = [self._reader.read(prompt) for prompt in prompts]
+        noise = draw_noise(spec, self._transformer.config.in_channels)
+        latents = noise.to(self._device, self._latents_dtype)
         return MochiState(
             spec=spec,
             step=0,
-            latents=noise.to(self._device),
+            latents=latents,
             clean=None,
-            embeds=torch.cat(embeds),
-            mask=torch.cat(mask),
+            embeds=torch.cat([prompt.embeds for prompt in read]),
+            mask=torch.cat([prompt.mask for prompt in read]),
+            lengths=tuple(prompt.length for prompt in read),
             sigmas=self._scheduler.sigmas.clone(),
             timesteps=self._scheduler.timesteps.clone(),
+            anchor=None if self._quality(spec).cache is None else latents,
         )
 
-    def _read(self, prompt: str) -> tuple[Tensor, Tensor]:
-        """(1, L, D) embeddings and (1, L) mask. What exceeds L tokens is not read.
+    def _quality(self, spec: RenderSpec) -> Quality:
+        try:
+            return self._entry.quality(spec.quality)
+        except KeyError as error:
+            raise RenderError(
+                "bad_quality", f"This model has no quality {spec.quality!r}.", permanent=False
+            ) from error
 
-        One prompt at a time, as the pipeline does it: a batch rounds otherwise.
-        """
-        tokens = self._tokenizer(
-            [prompt],
-            padding="max_length",
-            max_length=self._entry.max_sequence_length,
-            truncation=True,
-            return_tensors="pt",
-        ).to(self._device)
-        mask = tokens.attention_mask.bool()
-        return self._text_encoder(tokens.input_ids, attention_mask=mask)[0].to(self._dtype), mask
+    def _relax(self) -> None:
+        """Takes back what another render had to give up: it would change this one's bits."""
+        self._ladder.taken.clear()
+        self._vae.disable_tiling()
+        self._reader.on_cpu = False
+        self._cache.reset()
 
-    @_out_of_memory_is_said
-    @torch.no_grad()
     def step(self, state: MochiState) -> MochiState:
+        return self._ladder.run(lambda: self._step(state))
+
+    @torch.no_grad()
+    def _step(self, state: MochiState) -> MochiState:
+        quality = self._quality(state.spec)
+        if quality.cache is None:
+            return self._denoise(state, quality)
+        at_barrier = is_barrier(state.step)
+        if not at_barrier and not self._cache.follows(quality, state.latents):
+            # Another render came between, or this step broke off: the steps since the barrier,
+            # once more, leave in the cache what they left the first time.
+            assert state.anchor is not None
+            since = state.step % BARRIER_STEPS
+            again = replace(state, step=state.step - since, latents=state.anchor)
+            for _ in range(since):
+                again = self._denoise(again, quality)
+        self._cache.belongs_to(None)  # until this step is through
+        after = self._denoise(state, quality)
+        if at_barrier:
+            after = replace(after, anchor=state.latents)
+        if after.step == after.steps:
+            self._cache.reset()  # decoding may need the memory
+        else:
+            self._cache.belongs_to(after.latents)
+        return after
+
+    def _denoise(self, state: MochiState, quality: Quality) -> MochiState:
         batch = len(state.embeds)
-        velocity = self._transformer(
-            hidden_states=torch.cat([state.latents.to(self._dtype)] * batch),
-            encoder_hidden_states=state.embeds,
-            timestep=state.timesteps[state.step].expand(batch),
-            encoder_attention_mask=state.mask,
-            return_dict=False,
-        )[0].float()  # (2 or 1, 12, T, H/8, W/8)
+        self._attention.lengths = state.lengths
+        with self._cache.forward(quality, state.step, state.steps, guided=batch == 2):
+            velocity = self._transformer(
+                hidden_states=torch.cat([state.latents.to(self._dtype)] * batch),
+                encoder_hidden_states=state.embeds,
+                timestep=state.timesteps[state.step].expand(batch).to(state.latents.dtype),
+                encoder_attention_mask=state.mask,
+                return_dict=False,
+            )[0].float()  # (2 or 1, 12, T, H/8, W/8)
         sigma = state.sigmas[state.step]
         expected = velocity
         if batch == 2:
@@ -274,37 +271,83 @@ class Mochi:
             velocity = without + guidance * (along - without)
             calm = min(guidance, CALM_GUIDANCE)
             expected = without + (calm + (guidance - calm) * sigma) * (along - without)
+        latents = state.latents.float()
+        moved = latents + (state.sigmas[state.step + 1] - sigma) * velocity
         return replace(
             state,
             step=state.step + 1,
-            latents=state.latents + (state.sigmas[state.step + 1] - sigma) * velocity,
-            clean=state.latents + (1.0 - sigma) * expected,
+            latents=moved.to(state.latents.dtype),
+            clean=latents + (1.0 - sigma) * expected,
         )
 
-    @_out_of_memory_is_said
+    @torch.no_grad()
+    def calibrate(self, spec: RenderSpec) -> list[float]:
+        """MagCache's ratios of this model, one for each step, from one exact render of spec."""
+        state = self.begin(spec)
+        with self._cache.calibration(spec.steps) as ratios:
+            while state.step < state.steps:
+                state = self._denoise(state, EXACT)
+        return ratios
+
     def preview(self, state: MochiState) -> Sprite:
-        """The clip that the last step expected, truly decoded; at both ends the latents."""
+        """The clip that the last step expected; at both ends the latents.
+
+        Truly decoded, or by the entry's linear map, one colour for each latent.
+        """
         ended = state.step == state.steps
-        pixels = self._pixels(state.latents if state.clean is None or ended else state.clean)
-        return preview.make_sprite([pixels[i] for i in preview.pick(len(pixels), PREVIEW_FRAMES)])
+        latents = state.latents if state.clean is None or ended else state.clean
+        shown = self._ladder.run(
+            lambda: pixels.glimpse(
+                self._vae, latents.float(), self._entry.preview, at_most=PREVIEW_FRAMES
+            )
+        )
+        return preview.make_sprite(shown)
+
+    def to_tensors(self, state: MochiState) -> dict[str, Tensor]:
+        tensors = {
+            "latents": state.latents,
+            "embeds": state.embeds,
+            "mask": state.mask,
+            "sigmas": state.sigmas,
+            "timesteps": state.timesteps,
+        }
+        return tensors if state.clean is None else tensors | {"clean": state.clean}
+
+    def from_tensors(
+        self, spec: RenderSpec, tensors: Mapping[str, Tensor], step: int
+    ) -> MochiState:
+        """Raises RenderError "bad_checkpoint" where the tensors are not this spec's."""
+        self._relax()
+        try:
+            moved = {name: tensor.to(self._device) for name, tensor in tensors.items()}
+            lengths = tuple(int(length) for length in moved["mask"].sum(dim=1))
+            cached = self._quality(spec).cache is not None
+            anchor = moved["latents"] if cached else None
+            values: dict[str, Any] = {"clean": None} | moved
+            state = MochiState(spec=spec, step=step, lengths=lengths, anchor=anchor, **values)
+        except (TypeError, KeyError) as error:
+            raise _bad_checkpoint() from error
+        if not state.resumable:
+            raise _bad_checkpoint()
+        return state
 
     def decode(self, state: MochiState) -> Iterator[NDArray[np.uint8]]:
         if not bool(torch.isfinite(state.latents).all()):
             raise RenderError(
                 "not_finite", "The render ended in numbers that are not finite.", permanent=False
             )
-        yield from _out_of_memory_is_said(self._pixels)(state.latents)
-
-    @torch.no_grad()
-    def _pixels(self, latents: Tensor) -> NDArray[np.uint8]:
-        """(T, H, W, 3) of (1, 12, T', H/8, W/8). Untiled: tiles cost 1.65 times the arithmetic."""
-        config = self._vae.config
-        mean, std = (
-            torch.tensor(values, device=latents.device).view(1, -1, 1, 1, 1)
-            for values in (config.latents_mean, config.latents_std)
+        chunks = self._ladder.run(
+            lambda: pixels.send(pixels.decode(self._vae, state.latents.float()))
         )
-        latents = latents * std / config.scaling_factor + mean
-        video = self._vae.decode(latents.to(self._dtype), return_dict=False)[0][0].float()
-        levels = (video * 0.5 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
-        pixels: NDArray[np.uint8] = levels.permute(1, 2, 3, 0).contiguous().cpu().numpy()
-        return pixels
+        for chunk in chunks:
+            yield from self._ladder.run(chunk.wait)
+
+
+def _cudnn() -> str:
+    return str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+
+
+def _bad_checkpoint() -> RenderError:
+    return RenderError(
+        "bad_checkpoint", "The saved render is not one of this model's.", permanent=False
+    )

@@ -1,6 +1,6 @@
 """The loop obeys between two steps, and tells only what is certain."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -27,6 +27,7 @@ SPEC = RenderSpec(
 class Count:
     step: int
     steps: int
+    resumable: bool = True
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Counting:
     before_step: Callable[[int], None] = lambda step: None
     stepped: list[int] = field(default_factory=list)
     decoded: int = 0
+    on_pressure: Callable[[], None] | None = None
 
     def fingerprint(self) -> dict[str, str]:
         return {}
@@ -55,6 +57,12 @@ class Counting:
         for frame in range(7):
             self.decoded += 1
             yield frame
+
+    def to_tensors(self, state: Count) -> dict[str, int]:
+        return {"steps": state.steps}
+
+    def from_tensors(self, spec: RenderSpec, tensors: Mapping[str, int], step: int) -> Count:
+        return Count(step, tensors["steps"])
 
 
 @dataclass
