@@ -1,7 +1,7 @@
 """The one loop: a fold over steps that knows no model.
 
-A model is four functions over one state (engine.py). Cancel, drain, a lost lease, progress and
-previews all happen here, between two steps, and nowhere else.
+A model is four functions over one state (engine.py). Cancel, drain, a lost lease, progress,
+previews and checkpoints all happen here, between two steps, and nowhere else.
 """
 
 import time
@@ -48,6 +48,16 @@ class Reporter(Protocol):
     def preview(self, sprite: Sprite, *, step: int, steps: int) -> None: ...
 
 
+class Keeper(Protocol):
+    """Where checkpoints go."""
+
+    def offer(self, state: RenderState) -> None:
+        """A state from which to go on; whether it is written is the keeper's business."""
+
+    def flush(self) -> None:
+        """Writes the last one that was offered."""
+
+
 def render(
     model: Model[Any],
     spec: RenderSpec,
@@ -56,30 +66,67 @@ def render(
     draining: Event,
     reporter: Reporter,
     tail_seconds: float,
+    start: RenderState | None = None,
+    keeper: Keeper | None = None,
+    previews: bool = True,
 ) -> Iterator[Any]:
     """The clip's frames, uint8 (H, W, 3), one by one as they are decoded.
 
-    tail_seconds is what decoding and saving took the last time, for the time left.
+    tail_seconds is what decoding and saving took the last time, for the time left; start is a state
+    to go on from. When somebody drains, what the keeper was offered last is on disk.
     Raises Stopped between two steps or frames, and what the model raises.
     """
-    state: RenderState = model.begin(spec)
-    pace = _Pace(state.steps - state.step, tail_seconds)
-    while state.step < state.steps:
-        obey(lease, draining)
-        state = model.step(state)
-        lease.moved(state.step)
-        left = pace.stepped()
-        if lease.certain:
-            reporter.progress("denoising", step=state.step, steps=state.steps, seconds_left=left)
-            if pace.preview_is_due():
-                reporter.preview(model.preview(state), step=state.step, steps=state.steps)
-                pace.previewed()
+    try:
+        state = _denoise(
+            model,
+            model.begin(spec) if start is None else start,
+            lease=lease,
+            draining=draining,
+            reporter=reporter,
+            tail_seconds=tail_seconds,
+            keeper=keeper,
+            previews=previews,
+        )
+    except Drained:
+        if keeper is not None:
+            keeper.flush()
+        raise
     obey(lease, draining)
     reporter.progress("decoding", step=state.step, steps=state.steps, seconds_left=tail_seconds)
     for frame in model.decode(state):
         obey(lease, draining)
         lease.moved(state.step)
         yield frame
+
+
+def _denoise(
+    model: Model[Any],
+    state: RenderState,
+    *,
+    lease: Lease,
+    draining: Event,
+    reporter: Reporter,
+    tail_seconds: float,
+    keeper: Keeper | None,
+    previews: bool,
+) -> RenderState:
+    """The state after the last step."""
+    pace = _Pace(state.steps - state.step, tail_seconds)
+    if keeper is not None and state.resumable:
+        keeper.offer(state)
+    while state.step < state.steps:
+        obey(lease, draining)
+        state = model.step(state)
+        lease.moved(state.step)
+        if keeper is not None and state.resumable:
+            keeper.offer(state)
+        left = pace.stepped()
+        if lease.certain:
+            reporter.progress("denoising", step=state.step, steps=state.steps, seconds_left=left)
+            if previews and pace.preview_is_due():
+                reporter.preview(model.preview(state), step=state.step, steps=state.steps)
+                pace.previewed()
+    return state
 
 
 def obey(lease: Lease, draining: Event) -> None:

@@ -1,0 +1,141 @@
+"""A render between two steps as one safetensors file: from it, it goes on bit for bit.
+
+A file holds the state's tensors, and in its metadata the spec, the step, and the fingerprint of the
+machine that it was computed on. No code is ever loaded from one.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from gpu_worker.engine import Model, RenderError, RenderState
+from jobs.spec import RenderSpec
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = "1"
+MEMORY = "memory"  # in a fingerprint: measures against too little of it, which change no step
+COST_SHARE = 0.01  # of the time at most goes into writing
+MIN_SECONDS = 5.0  # between two files, however cheap they are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a file holds."""
+
+    spec: RenderSpec
+    step: int
+    fingerprint: dict[str, str]  # of the machine and the model that it was written on
+    tensors: Mapping[str, Any]
+
+    def differences(self, fingerprint: Mapping[str, str]) -> list[str]:
+        """Names in which a machine differs, so that the same bits cannot be promised."""
+        names = (self.fingerprint.keys() | fingerprint.keys()) - {MEMORY}
+        return sorted(name for name in names if self.fingerprint.get(name) != fingerprint.get(name))
+
+
+def write(path: Path, model: Model[Any], state: RenderState, spec: RenderSpec) -> None:
+    """Replaces path in one move; a kill leaves the earlier file whole. Raises OSError."""
+    part = path.with_name(f"{path.name}.part")
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.to_tensors(state).items()}
+    metadata = {
+        "schema": SCHEMA,
+        "spec": json.dumps(spec.as_dict()),
+        "step": str(state.step),
+        "fingerprint": json.dumps(model.fingerprint()),
+    }
+    try:
+        with part.open("wb") as file:
+            file.write(save(tensors, metadata))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Checkpoint:
+    """Raises RenderError when it is no checkpoint of this version."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("schema") != SCHEMA:
+                raise _unreadable(path)
+            return Checkpoint(
+                spec=RenderSpec.from_dict(json.loads(metadata["spec"])),
+                step=int(metadata["step"]),
+                fingerprint=json.loads(metadata["fingerprint"]),
+                tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118
+            )
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> RenderError:
+    return RenderError(
+        "bad_checkpoint",
+        f"{path.name} is no checkpoint that this version can go on from.",
+        permanent=False,  # from step 0 it may well work
+    )
+
+
+class FileKeeper:
+    """Writes the newest state that was offered, in a thread of its own, as often as it may cost.
+
+    Of two states that wait the newer one is written. `flush` ends with the last one on disk.
+    """
+
+    def __init__(self, path: Path, model: Model[Any], spec: RenderSpec) -> None:
+        self._path, self._model, self._spec = path, model, spec
+        self._newest: RenderState | None = None
+        self._written: RenderState | None = None
+        self._due_from = time.monotonic() + MIN_SECONDS
+        self._due = threading.Event()
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
+        self._thread.start()
+
+    def offer(self, state: RenderState) -> None:
+        """After a step from which it is possible to go on. Costs the render nothing."""
+        self._newest = state
+        if time.monotonic() >= self._due_from and not self._due.is_set():
+            self._due.set()
+
+    def flush(self) -> None:
+        """The last offered state is on disk afterwards; nothing can be offered any more."""
+        self._stop = True
+        self._due.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            self._due.wait()
+            ending = self._stop
+            state = self._newest
+            if state is not None and state is not self._written:
+                self._write(state)
+            self._due.clear()
+            if self._stop and not ending:
+                self._due.set()
+
+    def _write(self, state: RenderState) -> None:
+        began = time.monotonic()
+        try:
+            write(self._path, self._model, state, self._spec)
+        except OSError as error:
+            # A full disk costs the way back, not the render.
+            logger.warning("no checkpoint at step %d (%s)", state.step, error.strerror)
+        else:
+            self._written = state
+        now = time.monotonic()
+        self._due_from = now + max(MIN_SECONDS, (now - began) / COST_SHARE)

@@ -1,0 +1,192 @@
+"""A render goes on from a file, in a new process, bit for bit; a bad file is refused."""
+
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from gpu_worker import checkpoint, loop
+from gpu_worker.checkpoint import FileKeeper
+from gpu_worker.engine import RenderError, Sprite
+from gpu_worker.latents import MochiState
+from gpu_worker.mochi import Mochi
+from jobs.spec import RenderSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(model: Mochi, state: MochiState, until: int) -> MochiState:
+    while state.step < until:
+        state = model.step(state)
+    return state
+
+
+def test_a_file_holds_all_that_a_render_needs(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    whole = run(nano, nano.begin(spec), spec.steps)
+    for step in range(spec.steps + 1):
+        saved = run(nano, nano.begin(spec), step)
+        checkpoint.write(tmp_path / "c", nano, saved, spec)
+        read = checkpoint.read(tmp_path / "c")
+        assert (read.spec, read.step) == (spec, step)
+        assert read.differences(nano.fingerprint()) == []
+        state = nano.from_tensors(read.spec, read.tensors, read.step)
+        assert torch.equal(run(nano, state, spec.steps).latents, whole.latents)
+
+
+RESUME = """
+import sys
+from pathlib import Path
+from safetensors.torch import save_file
+from gpu_worker import checkpoint, registry
+from jobs import catalog
+root, folder = Path(sys.argv[1]), Path(sys.argv[2])
+model = registry.load_model(catalog.load(root / "deploy" / "models.toml")["nano"], root, threads=1)
+saved = checkpoint.read(folder / "saved")
+assert saved.differences(model.fingerprint()) == [], saved.differences(model.fingerprint())
+state = model.from_tensors(saved.spec, saved.tensors, saved.step)
+while state.step < state.steps:
+    state = model.step(state)
+save_file({"latents": state.latents}, folder / "ended")
+assert "django" not in sys.modules
+"""
+
+
+def test_another_process_goes_on_bit_for_bit_without_django_or_a_warning(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    whole = run(nano, nano.begin(spec), spec.steps)
+    checkpoint.write(tmp_path / "saved", nano, run(nano, nano.begin(spec), 3), spec)
+    command = [sys.executable, "-W", "error", "-c", RESUME, str(ROOT), str(tmp_path)]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert torch.equal(load_file(tmp_path / "ended")["latents"], whole.latents)
+
+
+def test_another_machine_is_told_in_what_it_differs(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    checkpoint.write(tmp_path / "c", nano, nano.begin(spec), spec)
+    there = nano.fingerprint() | {"torch": "1.0", "device": "another GPU"}
+    assert checkpoint.read(tmp_path / "c").differences(there) == ["device", "torch"]
+
+
+def test_what_is_no_checkpoint_is_refused(nano: Mochi, spec: RenderSpec, tmp_path: Path) -> None:
+    checkpoint.write(tmp_path / "good", nano, nano.begin(spec), spec)
+    (tmp_path / "cut").write_bytes((tmp_path / "good").read_bytes()[:-100])
+    (tmp_path / "text").write_text("no tensors")
+    save_file({"latents": torch.zeros(1)}, tmp_path / "other", {"schema": "99"})
+    save_file({"latents": torch.zeros(1)}, tmp_path / "bare")
+    for name in ("cut", "text", "other", "bare", "absent"):
+        with pytest.raises(RenderError) as caught:
+            checkpoint.read(tmp_path / name)
+        assert (caught.value.code, caught.value.permanent) == ("bad_checkpoint", False)
+        assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_write_that_fails_leaves_the_earlier_file_whole(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    path = tmp_path / "c"
+    checkpoint.write(path, nano, nano.begin(spec), spec)
+    before = path.read_bytes()
+    (tmp_path / "c.part").mkdir()  # the disk says no
+    with pytest.raises(OSError, match="directory"):
+        checkpoint.write(path, nano, nano.step(nano.begin(spec)), spec)
+    assert path.read_bytes() == before
+
+
+class Free:
+    """Nobody wants anything of this render."""
+
+    def __init__(self) -> None:
+        self.lost, self.cancelled = threading.Event(), threading.Event()
+        self.certain = True
+
+    def moved(self, step: int) -> None:
+        pass
+
+
+class Draining:
+    """Asks for a drain when a step was reported."""
+
+    def __init__(self, at: int) -> None:
+        self.draining = threading.Event()
+        self._at = at
+
+    def progress(
+        self, phase: str, *, step: int, steps: int, seconds_left: float | None = None
+    ) -> None:
+        if step == self._at:
+            self.draining.set()
+
+    def preview(self, sprite: Sprite, *, step: int, steps: int) -> None:
+        raise AssertionError("none was asked for")
+
+
+def test_a_drain_leaves_the_last_step_on_disk(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    drain = Draining(at=5)
+    frames = loop.render(
+        nano,
+        spec,
+        lease=Free(),
+        draining=drain.draining,
+        reporter=drain,
+        tail_seconds=0.0,
+        keeper=FileKeeper(tmp_path / "c", nano, spec),
+        previews=False,
+    )
+    with pytest.raises(loop.Drained):
+        list(frames)
+    saved = checkpoint.read(tmp_path / "c")
+    assert saved.step == 5
+    resumed = loop.render(
+        nano,
+        spec,
+        lease=Free(),
+        draining=threading.Event(),
+        reporter=Draining(at=-1),
+        tail_seconds=0.0,
+        start=nano.from_tensors(spec, saved.tensors, saved.step),
+        previews=False,
+    )
+    straight = nano.decode(run(nano, nano.begin(spec), spec.steps))
+    assert all((a == b).all() for a, b in zip(resumed, straight, strict=True))
+
+
+def test_of_states_that_wait_the_newest_is_written(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    keeper = FileKeeper(tmp_path / "c", nano, spec)
+    state = nano.begin(spec)
+    for _ in range(4):
+        state = nano.step(state)
+        keeper.offer(state)
+    keeper.flush()
+    assert checkpoint.read(tmp_path / "c").step == 4
+
+
+def test_a_full_disk_costs_the_way_back_and_not_the_render(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = FileKeeper(tmp_path / "gone" / "c", nano, spec)
+    keeper.offer(nano.begin(replace(spec, seed=1)))
+    keeper.flush()
+    assert "no checkpoint at step 0" in caplog.text
