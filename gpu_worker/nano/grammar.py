@@ -1,16 +1,11 @@
-"""What the bundled model knows: one shape that moves. Words, colours, and the true clips."""
+"""What the bundled model knows: one or two shapes that move. Words, colours, captions."""
 
 import itertools
-import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.floating[Any]]
 Rgb = tuple[int, int, int]
 
 COLOURS: dict[str, Rgb] = {
@@ -30,125 +25,265 @@ BACKGROUNDS: dict[str, Rgb] = {
     "brown": (92, 58, 34),
 }
 SHAPES = ("circle", "square", "triangle", "star")
-MOTIONS = {
-    "right": "moving right",
-    "left": "moving left",
-    "up": "moving up",
-    "down": "moving down",
-    "growing": "growing",
-    "shrinking": "shrinking",
-    "still": "standing still",
-    "orbit": "moving in a circle",
+# The first wording is the one that the site teaches; training draws from all of them.
+MOTIONS: dict[str, tuple[str, ...]] = {
+    "right": (
+        "moving right",
+        "moving to the right",
+        "sliding right",
+        "going right",
+        "drifting to the right",
+    ),
+    "left": (
+        "moving left",
+        "moving to the left",
+        "sliding left",
+        "going left",
+        "drifting to the left",
+    ),
+    "up": ("moving up", "rising", "going up", "moving upwards", "floating up"),
+    "down": ("moving down", "falling", "going down", "moving downwards", "dropping down"),
+    "up-right": (
+        "moving up and right",
+        "moving diagonally up and right",
+        "rising to the right",
+        "going up and to the right",
+    ),
+    "up-left": (
+        "moving up and left",
+        "moving diagonally up and left",
+        "rising to the left",
+        "going up and to the left",
+    ),
+    "down-right": (
+        "moving down and right",
+        "moving diagonally down and right",
+        "falling to the right",
+        "going down and to the right",
+    ),
+    "down-left": (
+        "moving down and left",
+        "moving diagonally down and left",
+        "falling to the left",
+        "going down and to the left",
+    ),
+    "growing": ("growing", "getting bigger", "expanding", "getting larger"),
+    "shrinking": ("shrinking", "getting smaller", "contracting"),
+    "still": ("standing still", "not moving", "staying still", "resting"),
+    "orbit": (
+        "moving in a circle",
+        "circling",
+        "orbiting",
+        "going around in a circle",
+        "going round and round",
+    ),
+    "bounce": ("bouncing", "bouncing up and down", "jumping", "hopping up and down"),
 }
-RADII = {"small": (0.10, 0.13), "": (0.155, 0.19), "large": (0.22, 0.26)}  # of the side
-MARGIN = 0.04  # of the side: true clips keep so far from the edge
-JITTER = 8.0  # levels: no two clips have quite the same red
+LINES: dict[str, tuple[int, int]] = {  # the way along x and y; y points down
+    "right": (1, 0),
+    "left": (-1, 0),
+    "up": (0, -1),
+    "down": (0, 1),
+    "up-right": (1, -1),
+    "up-left": (-1, -1),
+    "down-right": (1, 1),
+    "down-left": (-1, 1),
+}
+SPEEDS: dict[str, tuple[str, ...]] = {
+    "slow": ("slowly", "slowly", "gently"),
+    "": ("",),
+    "fast": ("quickly", "fast", "rapidly"),
+}
+SIZES: dict[str, tuple[str, ...]] = {
+    "small": ("small", "little", "tiny"),
+    "": ("",),
+    "large": ("large", "big", "huge"),
+}
+OTHER_WORDS: dict[str, tuple[str, ...]] = {
+    "circle": ("circle", "circle", "ball", "disc"),
+    "square": ("square", "square", "box"),
+    "purple": ("purple", "purple", "violet"),
+    "cyan": ("cyan", "cyan", "turquoise"),
+    "gray": ("gray", "grey"),
+    "navy": ("navy", "dark blue"),
+}
+PAIR_MOTIONS = ("right", "left", "up", "down", "still")  # of the things in a scene of two
+OPENINGS = ("a video of", "show", "there is", "a clip of", "please draw")
+# Said by people, shown by nobody: training strews them in so that they change nothing.
+FILLERS = (
+    "nice",
+    "bright",
+    "shiny",
+    "please",
+    "cute",
+    "simple",
+    "coloured",
+    "cool",
+    "flat",
+    "animated",
+)
+HELD_OUT = 0.1  # of all (colour, shape, motion) triples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """One clip in the model's words; keys of the tables above."""
+class Thing:
+    """One shape in the model's words; keys of the tables above."""
 
     colour: str
     shape: str
     motion: str
-    background: str
     size: str = ""
+    speed: str = ""  # of motions along a line only
+
+    @property
+    def triple(self) -> tuple[str, str, str]:
+        return self.colour, self.shape, self.motion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One clip: one thing, or two of different colours."""
+
+    things: tuple[Thing, ...]
+    background: str  # "" leaves the choice to the model
 
     def caption(self) -> str:
-        size = f"{self.size} " if self.size else ""
-        article = "an" if (size or self.colour)[0] in "aeiou" else "a"
-        motion = MOTIONS[self.motion]
-        return (
-            f"{article} {size}{self.colour} {self.shape} {motion} on a {self.background} background"
-        )
+        """As the site teaches to say it."""
+        said = " and ".join(_phrase(thing) for thing in self.things)
+        return f"{said} on a {self.background} background" if self.background else said
 
 
-def all_scenes() -> Iterator[Scene]:
-    """All 3,072."""
-    for colour, shape, motion, background, size in itertools.product(
-        COLOURS, SHAPES, MOTIONS, BACKGROUNDS, RADII
-    ):
-        yield Scene(colour=colour, shape=shape, motion=motion, background=background, size=size)
+def one(
+    colour: str, shape: str, motion: str, background: str = "", *, size: str = "", speed: str = ""
+) -> Scene:
+    """A scene of one thing."""
+    thing = Thing(colour=colour, shape=shape, motion=motion, size=size, speed=speed)
+    return Scene(things=(thing,), background=background)
 
 
-def render(scene: Scene, *, seed: int, frames: int, side: int) -> NDArray[np.uint8]:
-    """The true clip, (frames, side, side, 3): what the model learnt from."""
-    rng = random.Random(seed)
-    centre_x, centre_y, radius = (values[:, None, None] for values in _path(scene, rng, frames))
-    grid = (np.arange(side, dtype=np.float32) + 0.5) / side
-    x, y = np.meshgrid(grid, grid)
-    distance = signed_distance(scene.shape, (x - centre_x) / radius, (y - centre_y) / radius)
-    cover = np.clip(0.5 - distance * radius * side, 0, 1)[..., None]
-    shape, ground = (
-        np.clip([level + rng.uniform(-JITTER, JITTER) for level in rgb], 0, 255)
-        for rgb in (COLOURS[scene.colour], BACKGROUNDS[scene.background])
-    )
-    return (shape * cover + ground * (1 - cover)).astype(np.uint8)
+def _phrase(thing: Thing) -> str:
+    words = [SIZES[thing.size][0], thing.colour, thing.shape]
+    words += [MOTIONS[thing.motion][0], SPEEDS[thing.speed][0]]
+    said = " ".join(word for word in words if word)
+    return f"{_article(said)} {said}"
 
 
-def signed_distance(shape: str, x: Floats, y: Floats) -> Floats:
-    """Distance to the edge of the shape of radius 1 around the origin; negative inside."""
-    if shape == "circle":
-        return np.hypot(x, y) - 1.0
-    if shape == "square":
-        across, along = np.abs(x) - 0.9, np.abs(y) - 0.9
-        outside = np.hypot(np.maximum(across, 0), np.maximum(along, 0))
-        return outside + np.minimum(np.maximum(across, along), 0)
-    return _distance_to_polygon(_corners(shape), x, y)
+def _article(said: str) -> str:
+    return "an" if said[0] in "aeiou" else "a"
 
 
-def _corners(shape: str) -> list[tuple[float, float]]:
-    radii = [1.2] * 3 if shape == "triangle" else [1.25, 0.52] * 5
-    step = 2 * math.pi / len(radii)
-    angles = [math.pi / 2 + index * step for index in range(len(radii))]
-    return [
-        (radius * math.cos(angle), -radius * math.sin(angle))
-        for radius, angle in zip(radii, angles, strict=True)
-    ]
-
-
-def _distance_to_polygon(corners: list[tuple[float, float]], x: Floats, y: Floats) -> Floats:
-    """Source: Inigo Quilez, 2D distance functions, sdPolygon."""
-    squared = np.full(x.shape, np.inf, np.float32)
-    sign = np.ones(x.shape, np.float32)
-    for (ax, ay), (bx, by) in zip(corners, [corners[-1], *corners[:-1]], strict=True):
-        edge_x, edge_y = bx - ax, by - ay
-        to_x, to_y = x - ax, y - ay
-        along = (to_x * edge_x + to_y * edge_y) / (edge_x**2 + edge_y**2)
-        along = np.clip(along, 0, 1)
-        squared = np.minimum(squared, (to_x - edge_x * along) ** 2 + (to_y - edge_y * along) ** 2)
-        above, below, left = y >= ay, y < by, edge_x * to_y > edge_y * to_x
-        sign = np.where((above & below & left) | (~above & ~below & ~left), -sign, sign)
-    return sign * np.sqrt(squared)
-
-
-def _path(scene: Scene, rng: random.Random, frames: int) -> tuple[Floats, Floats, Floats]:
-    """Centre x, centre y and radius of every frame, as shares of the side."""
-    radius = rng.uniform(*RADII[scene.size])
-    low, high = radius + MARGIN, 1 - radius - MARGIN
-    time = np.linspace(0, 1, frames, dtype=np.float32)
-    x, y = (np.full_like(time, rng.uniform(low, high)) for _ in range(2))
-    radii = np.full_like(time, radius)
-    if scene.motion in {"right", "left", "up", "down"}:
-        way = (high - low) * rng.uniform(0.8, 1.0)
-        line = rng.uniform(low, high - way) + way * time
-        if scene.motion in {"left", "up"}:
-            line = line[::-1]
-        if scene.motion in {"right", "left"}:
-            x = line
+def paraphrase(scene: Scene, rng: random.Random) -> str:
+    """One of many ways in which people may say it, now and then with words that say nothing."""
+    phrases = [_free_phrase(thing, rng) for thing in scene.things]
+    said = rng.choice((" and ", " and ", ", ", " with ")).join(phrases)
+    if scene.background:
+        ground = _any(scene.background, rng)
+        form = rng.random()
+        if form < 0.15:
+            said = f"on a {ground} background, {said}"
+        elif form < 0.3:
+            said = f"{said} over {ground}"
+        elif form < 0.4:
+            said = f"{said}, {ground} background"
         else:
-            y = line
-    elif scene.motion in {"growing", "shrinking"}:
-        factor = rng.uniform(2.0, 2.4)
-        largest = min(radius * 1.45, 0.34)
-        radii = largest / factor + (largest - largest / factor) * time
-        if scene.motion == "shrinking":
-            radii = radii[::-1]
-        edge = max(largest + 0.02, 0.3)
-        x, y = (np.full_like(time, rng.uniform(edge, 1 - edge)) for _ in range(2))
-    elif scene.motion == "orbit":
-        around = min(0.5 - radius - MARGIN, 0.27)
-        angles = rng.uniform(0, 2 * math.pi) + time * 2 * math.pi * 0.95
-        x, y = 0.5 + around * np.cos(angles), 0.5 + around * np.sin(angles)
-    return x, y, radii
+            said = f"{said} on a {ground} background"
+    if rng.random() < 0.1:
+        said = f"{rng.choice(OPENINGS)} {said}"
+    if rng.random() < 0.1:
+        words = said.split(" ")
+        words.insert(rng.randrange(len(words) + 1), rng.choice(FILLERS))
+        said = " ".join(words)
+    return f"{said}." if rng.random() < 0.1 else said
+
+
+def _free_phrase(thing: Thing, rng: random.Random) -> str:
+    size, speed = rng.choice(SIZES[thing.size]), rng.choice(SPEEDS[thing.speed])
+    noun = " ".join(
+        word for word in (size, _any(thing.colour, rng), _any(thing.shape, rng)) if word
+    )
+    motion = rng.choice(MOTIONS[thing.motion])
+    moving = (f"{speed} {motion}" if rng.random() < 0.4 else f"{motion} {speed}").strip()
+    form = rng.random()
+    if form < 0.15:
+        return f"{noun} {moving}"
+    if form < 0.3:
+        return f"{_article(noun)} {noun} is {moving}"
+    if form < 0.4:
+        return f"{_article(noun)} {noun} that is {moving}"
+    return f"{_article(noun)} {noun} {moving}"
+
+
+def _any(word: str, rng: random.Random) -> str:
+    return rng.choice(OTHER_WORDS.get(word, (word,)))
+
+
+@cache
+def held_out() -> frozenset[tuple[str, str, str]]:
+    """The (colour, shape, motion) triples that training never shows."""
+    triples = list(itertools.product(COLOURS, SHAPES, MOTIONS))
+    random.Random(7).shuffle(triples)
+    return frozenset(triples[: round(len(triples) * HELD_OUT)])
+
+
+def draw(rng: random.Random, *, pairs: float = 0.3) -> Scene:
+    """A scene for training: no triple of it is held out. pairs is the share of scenes of two."""
+    forbidden = held_out()
+    while True:
+        scene = _draw(rng, two=rng.random() < pairs)
+        if not any(thing.triple in forbidden for thing in scene.things):
+            return scene
+
+
+def _draw(rng: random.Random, *, two: bool) -> Scene:
+    colours = rng.sample(list(COLOURS), 2 if two else 1)
+    things = []
+    for colour in colours:
+        motion = rng.choice(PAIR_MOTIONS if two else list(MOTIONS))
+        things.append(
+            Thing(
+                colour=colour,
+                shape=rng.choice(SHAPES),
+                motion=motion,
+                size="" if two else rng.choice(list(SIZES)),
+                speed="" if two or motion not in LINES else rng.choice(list(SPEEDS)),
+            )
+        )
+    return Scene(things=tuple(things), background=rng.choice(list(BACKGROUNDS)))
+
+
+def unseen(count: int, seed: int) -> list[Scene]:
+    """count scenes of one thing whose triples training never showed, spread over the motions."""
+    rng = random.Random(seed)
+    by_motion: dict[str, list[tuple[str, str, str]]] = {}
+    for triple in sorted(held_out()):
+        by_motion.setdefault(triple[2], []).append(triple)
+    scenes = []
+    for motion in itertools.islice(itertools.cycle(sorted(by_motion)), count):
+        colour, shape, _ = rng.choice(by_motion[motion])
+        scenes.append(
+            one(
+                colour,
+                shape,
+                motion,
+                rng.choice(list(BACKGROUNDS)),
+                size=rng.choice(list(SIZES)),
+                speed=rng.choice(list(SPEEDS)) if motion in LINES else "",
+            )
+        )
+    return scenes
+
+
+def unseen_pairs(count: int, seed: int) -> list[Scene]:
+    """count scenes of two things. Training drew from the same 1.4 million, never all of them."""
+    rng = random.Random(seed)
+    return [_draw(rng, two=True) for _ in range(count)]
+
+
+def words() -> Iterator[str]:
+    """Every word of every caption, for the tokenizer."""
+    tables = (MOTIONS, SPEEDS, SIZES, OTHER_WORDS)
+    said = [wording for table in tables for wordings in table.values() for wording in wordings]
+    said += [*COLOURS, *SHAPES, *BACKGROUNDS, *OPENINGS, *FILLERS]
+    said += ["a an the is that are and with over on background then while in of at to"]
+    for wording in said:
+        yield from wording.split()

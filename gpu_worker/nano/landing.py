@@ -23,7 +23,7 @@ from jobs.spec import RenderSpec
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "static" / "img" / "landing.jpg"
 PROMPT = "a red circle moving right"
-SEED = 38  # of 0 to 59: a dark background, and a round circle that passes through the middle
+SEED = 13  # of 0 to 13: a dark background, and a round circle that passes through the middle
 PREVIEWED = (1, 4, 8, 12, 16, 20, 24, 28, 30)  # steps, of the model's default 32
 COLUMNS = 8  # frames in a row; as many as a preview has
 QUALITY = 95  # 85 KB, 0.3 of 255 levels away from the truth on average; 85 leaves rings

@@ -165,7 +165,7 @@ def test_the_file_is_what_was_asked_for_and_shows_it(alice: Person, system: Syst
         assert frames.shape == (25, 64, 64, 3)
         assert stream.average_rate == 12
         assert stream.codec_context.pix_fmt == "yuv420p"
-    found = analyse(frames)
+    found = analyse(frames).things[0]
     assert (found.colour, found.motion) == ("red", "right")
 
 
