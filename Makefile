@@ -4,6 +4,7 @@
 #                (another build of PyTorch: make run TORCH='torch==2.13.0+cu130' TORCH_INDEX_URL=…)
 #   make test    the whole suite             make check   the quick checks, under 30 s
 #   make screenshots   every page as a picture, into screenshots/
+#   make bench   how well the bundled model does, and how fast; minutes, on an idle machine
 #   make clean   caches; never your data     make reset   your data, after asking
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ export PYTHON TORCH TORCH_INDEX_URL
 SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test check screenshots clean reset
+.PHONY: run setup setup-dev test check screenshots bench clean reset
 
 PY := .venv/bin/python
 # mypy's Django plugin reads the settings and connects to nothing; neither do the quick tests.
@@ -49,6 +50,11 @@ check: setup-dev
 
 screenshots: setup-dev
 	@$(PY) -m tests.browser.screenshots screenshots
+
+bench:
+	@.ci/setup bench worker embedded dev bench
+	@$(PY) manage.py nano evaluate --json benchmarks/results/nano.json
+	@$(PY) -m benchmarks.rendering
 
 clean:
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build

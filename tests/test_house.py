@@ -21,7 +21,14 @@ SOURCES = [
     for path in (ROOT / folder).rglob("*.py")
     if "tests" not in path.parts and "migrations" not in path.parts
 ]
-PURE = ("jobs.lifecycle", "jobs.spec", "jobs.events", "jobs.errors", "jobs.catalog")
+PURE = (
+    "jobs.lifecycle",
+    "jobs.spec",
+    "jobs.events",
+    "jobs.errors",
+    "jobs.catalog",
+    "jobs.qualities",
+)
 
 
 def _python(code: str, **env: str) -> str:
