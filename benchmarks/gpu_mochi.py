@@ -31,6 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gpu_worker import attention, pixels
 from gpu_worker.attention import Attention
+from gpu_worker.mochi import Rope
 from gpu_worker.schedule import sigma_schedule
 
 RESULTS = Path(__file__).parent / "results"
@@ -194,13 +195,14 @@ class Bench:
 
 def teraflops(bench: Bench, frames: int) -> float:
     """Of one step, both rows: counted on tensors without data, so it costs nothing."""
+    clip, text = bench.latents(frames).shape[1:], bench.embeds.shape[1:]
     with torch.device("meta"):
         twin = MochiTransformer3DModel(**bench.scale.transformer)
-        latents = torch.empty(2, *bench.latents(frames).shape[1:])
-        embeds = torch.empty(2, *bench.embeds.shape[1:])
+        latents, embeds = torch.empty(2, *clip), torch.empty(2, *text)
         mask = torch.empty(2, bench.scale.text, dtype=torch.bool)
     processor = Attention("math")
     processor.lengths = (bench.scale.text,) * 2
+    twin.rope = Rope()  # the stock one asks for an autocast that "meta" has not
     for block in twin.transformer_blocks:
         block.attn1.processor = processor
     with FlopCounterMode(display=False) as counter, torch.no_grad():

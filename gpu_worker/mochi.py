@@ -78,7 +78,7 @@ def load(
         ) from error
 
 
-class _Rope(MochiRoPE):  # type: ignore[misc]  # diffusers has no types
+class Rope(MochiRoPE):  # type: ignore[misc]  # diffusers has no types
     """The stock rotary angles, without the autocast to fp32 that torch warns about on a CPU."""
 
     def _create_rope(self, freqs: Tensor, pos: Tensor) -> tuple[Tensor, Tensor]:
@@ -114,7 +114,7 @@ class Mochi:
         self._transformer = self._part(
             MochiTransformer3DModel, folder / "transformer", low_cpu_mem_usage=False
         )
-        self._transformer.rope = _Rope()
+        self._transformer.rope = Rope()
         self._attention = self._set_attention()
         if entry.compile:
             for block in self._transformer.transformer_blocks:

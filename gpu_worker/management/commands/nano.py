@@ -85,6 +85,7 @@ class Command(BaseCommand):
             )
         self.stdout.write(evaluation.table(scores))
         if options["json"] is not None:
+            options["json"].parent.mkdir(parents=True, exist_ok=True)
             options["json"].write_text(evaluation.as_json(scores) + "\n", encoding="utf-8")
 
     def _sheet(self, options: dict[str, Any]) -> None:
