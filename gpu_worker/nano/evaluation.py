@@ -166,9 +166,7 @@ EXAMPLES = (
     grammar.one("red", "circle", "right", "black"),
     grammar.one("yellow", "star", "up-left", "navy", size="large"),
     grammar.one("green", "triangle", "bounce", "gray"),
-    grammar.one("white", "square", "growing", "brown"),
     grammar.one("cyan", "circle", "down", "navy", size="small", speed="fast"),
-    grammar.one("orange", "star", "orbit", "black"),
 )
 SHEET_PROMPTS = (
     "a red circle moving right on a black background",
