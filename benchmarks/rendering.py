@@ -25,28 +25,17 @@ import numpy as np
 import torch
 from diffusers.pipelines.mochi.pipeline_mochi import MochiPipeline
 from diffusers.utils.export_utils import export_to_video
-from gpu_worker.tail import Clip, Tail
 
 from gpu_worker import loop, mochi
 from gpu_worker.checkpoint import FileKeeper
 from gpu_worker.engine import Sprite
+from gpu_worker.tail import Clip, Tail
 from jobs import catalog
 from jobs.spec import RenderSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
 Arm = Callable[[], float]  # seconds
-
-
-class Free:
-    """No lease: nobody else wants this render."""
-
-    def __init__(self) -> None:
-        self.lost, self.cancelled = threading.Event(), threading.Event()
-        self.certain = True
-
-    def moved(self, step: int) -> None:
-        pass
 
 
 class Watch:
@@ -102,17 +91,7 @@ class Bench:
         self._tokens = entry.max_sequence_length
         self._tail = Tail()
         self._tailing: threading.Thread | None = None
-        self.spec = RenderSpec(
-            model=entry.name,
-            prompt="a red circle moving right on a black background",
-            width=entry.defaults.width,
-            height=entry.defaults.height,
-            frames=entry.defaults.frames,
-            fps=entry.fps,
-            steps=entry.defaults.steps,
-            guidance=entry.defaults.guidance,
-            seed=7,
-        )
+        self.spec = entry.usual("a red circle moving right on a black background", seed=7)
 
     def close(self) -> None:
         if self._tailing is not None:
@@ -180,7 +159,7 @@ class Bench:
         return loop.render(
             model,
             spec or self.spec,
-            lease=Free(),
+            lease=loop.NoLease(),
             draining=threading.Event(),
             reporter=watch,
             tail_seconds=0.0,

@@ -41,6 +41,17 @@ class Lease(Protocol):
     def moved(self, step: int) -> None: ...
 
 
+class NoLease:
+    """Of a render that nobody else can take and nobody cancels: at a shell, in a benchmark."""
+
+    def __init__(self) -> None:
+        self.lost, self.cancelled = Event(), Event()
+        self.certain = True
+
+    def moved(self, step: int) -> None:
+        pass
+
+
 class Reporter(Protocol):
     def progress(
         self, phase: str, *, step: int, steps: int, seconds_left: float | None = None

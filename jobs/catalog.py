@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from jobs.qualities import EXACT, Quality, parse_qualities
-from jobs.spec import Limits
+from jobs.spec import Limits, RenderSpec
 
 TOKEN_SIDE = 16  # pixels a token stands for, in each direction: 8 of the VAE, 2 of the patch
 TOKEN_FRAMES = 6  # frames a token stands for; the first one stands for one frame
@@ -108,6 +108,20 @@ class ModelEntry:
     offered: bool = True  # False: only where T2V_MODELS names it
     qualities: tuple[Quality, ...] = (EXACT,)  # the exact one is always the first
     words: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (part of a prompt, what it may be)
+
+    def usual(self, prompt: str, *, seed: int) -> RenderSpec:
+        """A render with the model's defaults."""
+        return RenderSpec(
+            model=self.name,
+            prompt=prompt,
+            width=self.defaults.width,
+            height=self.defaults.height,
+            frames=self.defaults.frames,
+            fps=self.fps,
+            steps=self.defaults.steps,
+            guidance=self.defaults.guidance,
+            seed=seed,
+        )
 
     def quality(self, name: str) -> Quality:
         """Raises KeyError for a quality that the model does not offer."""

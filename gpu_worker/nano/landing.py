@@ -53,17 +53,7 @@ def record(model: Model[Any], spec: RenderSpec) -> Pixels:
 
 def recipe(entry: ModelEntry) -> RenderSpec:
     """What the page says was asked for, with the model's defaults."""
-    return RenderSpec(
-        model=entry.name,
-        prompt=PROMPT,
-        width=entry.defaults.width,
-        height=entry.defaults.height,
-        frames=entry.defaults.frames,
-        fps=entry.fps,
-        steps=entry.defaults.steps,
-        guidance=entry.defaults.guidance,
-        seed=SEED,
-    )
+    return entry.usual(PROMPT, seed=SEED)
 
 
 def comment(entry: ModelEntry) -> bytes:

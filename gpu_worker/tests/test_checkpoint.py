@@ -111,17 +111,6 @@ def test_a_write_that_fails_leaves_the_earlier_file_whole(
     assert path.read_bytes() == before
 
 
-class Free:
-    """Nobody wants anything of this render."""
-
-    def __init__(self) -> None:
-        self.lost, self.cancelled = threading.Event(), threading.Event()
-        self.certain = True
-
-    def moved(self, step: int) -> None:
-        pass
-
-
 class Draining:
     """Asks for a drain when a step was reported."""
 
@@ -146,7 +135,7 @@ def test_a_drain_leaves_the_last_step_on_disk(
     frames = loop.render(
         nano,
         spec,
-        lease=Free(),
+        lease=loop.NoLease(),
         draining=drain.draining,
         reporter=drain,
         tail_seconds=0.0,
@@ -160,7 +149,7 @@ def test_a_drain_leaves_the_last_step_on_disk(
     resumed = loop.render(
         nano,
         spec,
-        lease=Free(),
+        lease=loop.NoLease(),
         draining=threading.Event(),
         reporter=Draining(at=-1),
         tail_seconds=0.0,

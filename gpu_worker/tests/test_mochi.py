@@ -3,10 +3,7 @@
 import io
 import itertools
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,45 +203,6 @@ def test_a_resumed_render_has_its_preview_at_once(nano: Mochi, spec: RenderSpec)
     saved = nano.step(nano.begin(spec))
     resumed = nano.from_tensors(spec, load(save(nano.to_tensors(saved))), saved.step)
     assert nano.preview(resumed) == nano.preview(saved)
-
-
-RESUME = """
-import sys
-from pathlib import Path
-from safetensors.torch import load_file, save_file
-from gpu_worker import registry
-from jobs import catalog
-from jobs.spec import RenderSpec
-root, folder = Path(sys.argv[1]), Path(sys.argv[2])
-model = registry.load_model(catalog.load(root / "deploy" / "models.toml")["nano"], root, threads=1)
-spec = RenderSpec.from_dict(eval(sys.argv[3]))
-state = model.from_tensors(spec, load_file(folder / "saved.safetensors"), int(sys.argv[4]))
-while state.step < state.steps:
-    state = model.step(state)
-save_file({"latents": state.latents}, folder / "ended.safetensors")
-assert "django" not in sys.modules
-"""
-
-
-def test_another_process_goes_on_bit_for_bit_without_django_or_a_warning(
-    nano: Mochi, spec: RenderSpec, tmp_path: Path
-) -> None:
-    whole = states(nano, spec)
-    (tmp_path / "saved.safetensors").write_bytes(save(nano.to_tensors(whole[3])))
-    arguments = [str(ROOT), str(tmp_path), repr(spec.as_dict()), "3"]
-    command = [sys.executable, "-W", "error", "-c", RESUME, *arguments]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    ended = load((tmp_path / "ended.safetensors").read_bytes())["latents"]
-    assert torch.equal(ended, whole[-1].latents)
 
 
 def test_without_guidance_only_the_prompt_is_computed(nano: Mochi, spec: RenderSpec) -> None:

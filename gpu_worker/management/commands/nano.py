@@ -17,7 +17,6 @@ from gpu_worker.nano import architecture, evaluation, transformer_training, vae_
 from gpu_worker.nano.transformer_training import POOLS, TINY_POOLS
 from jobs import catalog
 from jobs.catalog import ModelEntry
-from jobs.spec import RenderSpec
 
 ROOT = Path(__file__).resolve().parents[3]
 NANO = "nano"
@@ -81,7 +80,7 @@ class Command(BaseCommand):
         prompts = options["prompts"]
         with tqdm(unit="clip", disable=None) as bar:
             scores = evaluation.default_scores(
-                model, vae.eval(), _spec(entry), prompts=prompts, tick=bar.update
+                model, vae.eval(), entry.usual("", seed=0), prompts=prompts, tick=bar.update
             )
         self.stdout.write(evaluation.table(scores))
         if options["json"] is not None:
@@ -90,7 +89,7 @@ class Command(BaseCommand):
 
     def _sheet(self, options: dict[str, Any]) -> None:
         model, entry, _ = _model(options)
-        evaluation.contact_sheet(model, _spec(entry), options["path"])
+        evaluation.contact_sheet(model, entry.usual("", seed=0), options["path"])
         self.stdout.write(str(options["path"]))
 
 
@@ -107,19 +106,4 @@ def _model(options: dict[str, Any]) -> tuple[Model[Any], ModelEntry, Path]:
         ),
         entry,
         options["weights"],
-    )
-
-
-def _spec(entry: ModelEntry) -> RenderSpec:
-    usual = entry.defaults
-    return RenderSpec(
-        model=entry.name,
-        prompt="",
-        width=usual.width,
-        height=usual.height,
-        frames=usual.frames,
-        fps=entry.fps,
-        steps=usual.steps,
-        guidance=usual.guidance,
-        seed=0,
     )

@@ -26,17 +26,6 @@ from jobs.spec import RenderSpec
 INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 
 
-class _NoLease:
-    """Nobody else can take this render, and nobody cancels it but by Ctrl-C."""
-
-    def __init__(self) -> None:
-        self.lost, self.cancelled = threading.Event(), threading.Event()
-        self.certain = True
-
-    def moved(self, step: int) -> None:
-        pass
-
-
 class _Bar:
     """A progress bar on standard error; none where that is no terminal."""
 
@@ -138,7 +127,7 @@ class Command(BaseCommand):
         frames = loop.render(
             model,
             spec,
-            lease=_NoLease(),
+            lease=loop.NoLease(),
             draining=draining,
             reporter=bar,
             tail_seconds=0.0,
