@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,30 @@ def test_a_drain_leaves_the_last_step_on_disk(
     assert all((a == b).all() for a, b in zip(resumed, straight, strict=True))
 
 
+def test_a_step_cache_goes_on_from_the_step_where_it_was_empty(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    spec = replace(spec, steps=20, quality="fast")
+    drain = Draining(at=13)
+    frames = loop.render(
+        nano,
+        spec,
+        lease=loop.NoLease(),
+        draining=drain.draining,
+        reporter=drain,
+        tail_seconds=0.0,
+        keeper=FileKeeper(tmp_path / "c", nano, spec),
+        previews=False,
+    )
+    with pytest.raises(loop.Drained):
+        list(frames)
+    saved = checkpoint.read(tmp_path / "c")
+    assert saved.step == 8
+    whole = run(nano, nano.begin(spec), spec.steps)
+    state = nano.from_tensors(saved.spec, saved.tensors, saved.step)
+    assert torch.equal(run(nano, state, spec.steps).latents, whole.latents)
+
+
 def test_of_states_that_wait_the_newest_is_written(
     nano: Mochi, spec: RenderSpec, tmp_path: Path
 ) -> None:
@@ -170,6 +195,23 @@ def test_of_states_that_wait_the_newest_is_written(
         keeper.offer(state)
     keeper.flush()
     assert checkpoint.read(tmp_path / "c").step == 4
+
+
+def test_a_later_state_takes_the_place_of_one_that_is_written(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "MIN_SECONDS", 0.0)
+    keeper = FileKeeper(tmp_path / "c", nano, spec)
+    first = nano.begin(spec)
+    keeper.offer(first)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "c").exists():
+        assert time.monotonic() < deadline, "it was not written at once"
+        keeper.offer(first)
+        time.sleep(0.01)
+    keeper.offer(nano.step(first))
+    keeper.flush()
+    assert checkpoint.read(tmp_path / "c").step == 1
 
 
 def test_a_full_disk_costs_the_way_back_and_not_the_render(

@@ -51,6 +51,18 @@ def test_a_prompt_is_read_once_and_its_embeddings_are_the_same(
     assert first.lengths == again.lengths == tuple(first.mask.sum(1).tolist())
 
 
+def test_a_prompt_that_is_used_again_stays(fresh: Mochi) -> None:
+    for number in range(KEPT_PROMPTS):
+        fresh._reader.read(str(number))
+    fresh._reader.read("0")
+    fresh._reader.read("one more")
+    with calls(fresh) as read:
+        fresh._reader.read("0")
+        assert read == []
+        fresh._reader.read("1")
+        assert len(read) == 1
+
+
 def test_the_oldest_prompt_goes_and_the_empty_one_stays(fresh: Mochi) -> None:
     for number in range(KEPT_PROMPTS + 5):
         fresh._reader.read(str(number))
