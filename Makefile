@@ -45,8 +45,9 @@ check: setup-dev
 	@$(PY) -m ruff check -q .
 	@$(NO_SERVICES) $(PY) -m mypy .
 	@$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
-	@$(NO_SERVICES) $(PY) -m pytest -q -m 'not whole and not django_db' \
-		--ignore=t2v_site/tests/test_embedded.py --ignore=t2v_site/tests/test_supervisor.py
+	@$(NO_SERVICES) $(PY) -m pytest -q -m 'not (whole or django_db or services or renders)' \
+		--ignore=t2v_site/tests/test_embedded.py --ignore=t2v_site/tests/test_supervisor.py \
+		--ignore=tests/test_benchmarks.py
 
 screenshots: setup-dev
 	@$(PY) -m tests.browser.screenshots screenshots

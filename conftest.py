@@ -21,6 +21,21 @@ from jobs.models import Job
 PASSWORD = "correct horse battery"  # noqa: S105 - of test accounts
 
 
+# Of gpu_worker/tests: those that neither load a model nor start a process.
+QUICK = {"test_loop", "test_preview", "test_sheets", "test_vocabulary", "test_words"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what `make check` leaves out: whatever needs a service, and whatever renders."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & {"db", "transactional_db", "empty_redis"}:
+            item.add_marker("services")
+        if item.path.parent.parent.name == "gpu_worker" and item.path.stem not in QUICK:
+            item.add_marker("renders")
+
+
 @cache
 def _hashed() -> str:
     return make_password(PASSWORD)  # Argon2 is slow on purpose: once is enough
