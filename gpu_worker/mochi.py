@@ -175,6 +175,7 @@ class Mochi:
             "threads": str(torch.get_num_threads()),
             "attention": self._attention.name,
             "compiled": "blocks" if self._entry.compile else "nothing",
+            "qualities": self._entry.qualities_digest,
             "memory": ", ".join(self._ladder.taken) or "nothing given up",
             "torch": torch.__version__,
             "cudnn": _cudnn() if on_gpu else "none",

@@ -4,6 +4,7 @@ The site reads it for its forms; the worker reads the same file and finds the co
 """
 
 import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -122,6 +123,12 @@ class ModelEntry:
             guidance=self.defaults.guidance,
             seed=seed,
         )
+
+    @property
+    def qualities_digest(self) -> str:
+        """Of every cache's options, which a recipe only names: 16 hexadecimal digits."""
+        told = [(each.name, each.cache, sorted(each.options.items())) for each in self.qualities]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
     def quality(self, name: str) -> Quality:
         """Raises KeyError for a quality that the model does not offer."""

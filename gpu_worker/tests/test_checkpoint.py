@@ -12,11 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gpu_worker import checkpoint, loop
+from gpu_worker import checkpoint, loop, mochi
 from gpu_worker.checkpoint import FileKeeper
 from gpu_worker.engine import RenderError, Sprite
 from gpu_worker.latents import MochiState
 from gpu_worker.mochi import Mochi
+from jobs.catalog import ModelEntry
 from jobs.spec import RenderSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,6 +160,19 @@ def test_a_drain_leaves_the_last_step_on_disk(
     )
     straight = nano.decode(run(nano, nano.begin(spec), spec.steps))
     assert all((a == b).all() for a, b in zip(resumed, straight, strict=True))
+
+
+def test_other_options_of_a_step_cache_are_another_machine(
+    nano: Mochi, entry: ModelEntry, folder: Path, spec: RenderSpec, tmp_path: Path
+) -> None:
+    """A recipe only names the quality: its options decide the bits as well."""
+    checkpoint.write(tmp_path / "c", nano, nano.begin(spec), spec)
+    exact, fast, *rest = entry.qualities
+    changed = replace(fast, options={**fast.options, "threshold": 0.3})
+    other = mochi.load(replace(entry, qualities=(exact, changed, *rest)), folder, threads=1)
+    saved = checkpoint.read(tmp_path / "c")
+    assert saved.differences(nano.fingerprint()) == []
+    assert saved.differences(other.fingerprint()) == ["qualities"]
 
 
 def test_a_step_cache_goes_on_from_the_step_where_it_was_empty(
