@@ -79,18 +79,23 @@ def test_an_existing_clip_is_replaced_only_by_force(tmp_path: Path) -> None:
     assert clip.stat().st_size > 100
 
 
-@pytest.fixture
-def stopped(tmp_path: Path) -> Path:
-    """A checkpoint of a render of 400 steps that Ctrl-C stopped, as its own process."""
-    clip = tmp_path / "clip.mp4"
-    words = [PROMPT, "-o", str(clip), "--frames", "19", "--steps", "400", "--seed", "5"]
-    process = subprocess.Popen(
+def start(clip: Path, *, steps: int) -> "subprocess.Popen[bytes]":
+    """A render as a process of its own."""
+    words = [PROMPT, "-o", str(clip), "--frames", "19", "--steps", str(steps), "--seed", "5"]
+    return subprocess.Popen(
         [sys.executable, "manage.py", "render", *words],
         cwd=ROOT,
         env=os.environ,
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Path:
+    """A checkpoint of a render of 400 steps that Ctrl-C stopped."""
+    clip = tmp_path / "clip.mp4"
+    process = start(clip, steps=400)
     assert process.stderr is not None
     told = b""
     while not re.search(rb"\b[1-9]\d*/400", told):  # the bar: some steps are done
@@ -115,3 +120,20 @@ def test_ctrl_c_leaves_a_checkpoint_and_resuming_gives_the_same_clip(stopped: Pa
     render(PROMPT, "-o", straight, "--frames", 19, "--steps", 400, "--seed", 5)
     assert resumed.read_bytes() == straight.read_bytes()
     assert not stopped.exists(), "what was used up is gone"
+
+
+def test_a_killed_render_goes_on_from_the_last_file_to_the_same_clip(tmp_path: Path) -> None:
+    clip, kept = tmp_path / "clip.mp4", tmp_path / "clip.mp4.checkpoint"
+    process = start(clip, steps=1000)  # longer than the five seconds between two files
+    assert process.stderr is not None
+    while not kept.exists():
+        assert os.read(process.stderr.fileno(), 4096), "it ended early"  # a bar every 0.1 s
+    process.kill()
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    assert not clip.exists()
+    assert 0 < checkpoint.read(kept).step < 1000
+    render("--resume", kept)
+    straight = tmp_path / "straight.mp4"
+    render(PROMPT, "-o", straight, "--frames", 19, "--steps", 1000, "--seed", 5)
+    assert clip.read_bytes() == straight.read_bytes()
