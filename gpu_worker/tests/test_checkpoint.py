@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gpu_worker import checkpoint, loop, mochi
-from gpu_worker.checkpoint import FileKeeper
+from gpu_worker.checkpoint import Checkpoint, FileKeeper
 from gpu_worker.engine import RenderError, Sprite
 from gpu_worker.latents import MochiState
 from gpu_worker.mochi import Mochi
@@ -130,23 +130,28 @@ class Draining:
         raise AssertionError("none was asked for")
 
 
-def test_a_drain_leaves_the_last_step_on_disk(
-    nano: Mochi, spec: RenderSpec, tmp_path: Path
-) -> None:
-    drain = Draining(at=5)
+def drained(model: Mochi, spec: RenderSpec, path: Path, *, at: int) -> Checkpoint:
+    """What a render leaves on disk that is drained after so many steps."""
+    drain = Draining(at=at)
     frames = loop.render(
-        nano,
+        model,
         spec,
         lease=loop.NoLease(),
         draining=drain.draining,
         reporter=drain,
         tail_seconds=0.0,
-        keeper=FileKeeper(tmp_path / "c", nano, spec),
+        keeper=FileKeeper(path, model, spec),
         previews=False,
     )
     with pytest.raises(loop.Drained):
         list(frames)
-    saved = checkpoint.read(tmp_path / "c")
+    return checkpoint.read(path)
+
+
+def test_a_drain_leaves_the_last_step_on_disk(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    saved = drained(nano, spec, tmp_path / "c", at=5)
     assert saved.step == 5
     resumed = loop.render(
         nano,
@@ -179,20 +184,7 @@ def test_a_step_cache_goes_on_from_the_step_where_it_was_empty(
     nano: Mochi, spec: RenderSpec, tmp_path: Path
 ) -> None:
     spec = replace(spec, steps=20, quality="fast")
-    drain = Draining(at=13)
-    frames = loop.render(
-        nano,
-        spec,
-        lease=loop.NoLease(),
-        draining=drain.draining,
-        reporter=drain,
-        tail_seconds=0.0,
-        keeper=FileKeeper(tmp_path / "c", nano, spec),
-        previews=False,
-    )
-    with pytest.raises(loop.Drained):
-        list(frames)
-    saved = checkpoint.read(tmp_path / "c")
+    saved = drained(nano, spec, tmp_path / "c", at=13)
     assert saved.step == 8
     whole = run(nano, nano.begin(spec), spec.steps)
     state = nano.from_tensors(saved.spec, saved.tensors, saved.step)
