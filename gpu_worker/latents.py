@@ -72,13 +72,18 @@ def check_spec(spec: RenderSpec) -> None:
     sigma_schedule(spec.steps)
 
 
-def draw_noise(spec: RenderSpec, channels: int) -> Tensor:
-    """(1, channels, T, H/8, W/8) fp32, drawn on the CPU: a seed means the same everywhere."""
-    shape = (
+def latent_shape(spec: RenderSpec, channels: int) -> tuple[int, int, int, int, int]:
+    """(1, channels, T, H/8, W/8)."""
+    return (
         1,
         channels,
         (spec.frames - 1) // LATENT_FRAMES + 1,
         spec.height // LATENT_SIDE,
         spec.width // LATENT_SIDE,
     )
+
+
+def draw_noise(spec: RenderSpec, channels: int) -> Tensor:
+    """Of latent_shape, fp32, drawn on the CPU: a seed means the same everywhere."""
+    shape = latent_shape(spec, channels)
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(spec.seed))

@@ -38,6 +38,7 @@ from gpu_worker.latents import (
     check_spec,
     draw_noise,
     is_barrier,
+    latent_shape,
 )
 from gpu_worker.memory import Ladder
 from gpu_worker.schedule import sigma_schedule
@@ -328,7 +329,9 @@ class Mochi:
             state = MochiState(spec=spec, step=step, lengths=lengths, anchor=anchor, **values)
         except (TypeError, KeyError) as error:
             raise _bad_checkpoint() from error
-        if not state.resumable:
+        shape = latent_shape(spec, self._transformer.config.in_channels)
+        sound = state.latents.shape == shape and len(state.sigmas) == spec.steps + 1
+        if not sound or not 0 <= step <= spec.steps or not state.resumable:
             raise _bad_checkpoint()
         return state
 

@@ -101,6 +101,23 @@ def test_what_is_no_checkpoint_is_refused(nano: Mochi, spec: RenderSpec, tmp_pat
         assert str(tmp_path) not in str(caught.value)
 
 
+def test_a_file_that_contradicts_itself_is_refused(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    checkpoint.write(tmp_path / "c", nano, nano.begin(spec), spec)
+    saved = checkpoint.read(tmp_path / "c")
+    for wrong, step in (
+        (replace(spec, width=96), 0),
+        (replace(spec, frames=25), 0),
+        (replace(spec, steps=9), 0),
+        (spec, -1),
+        (spec, spec.steps + 1),
+    ):
+        with pytest.raises(RenderError) as caught:
+            nano.from_tensors(wrong, saved.tensors, step)
+        assert caught.value.code == "bad_checkpoint"
+
+
 def test_a_write_that_fails_leaves_the_earlier_file_whole(
     nano: Mochi, spec: RenderSpec, tmp_path: Path
 ) -> None:
