@@ -14,8 +14,9 @@ from django.db import connections
 
 from accounts.models import User
 from accounts.roles import Role
-from jobs import actions, dispatch, offer
+from jobs import actions, artifacts, dispatch, offer, queue
 from jobs.actions import Claim
+from jobs.artifacts import Stored
 from jobs.models import Job
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of test accounts
@@ -45,6 +46,12 @@ def _user(email: str, role: Role = Role.MEMBER) -> User:
     user = User(email=email, role=role, is_staff=role is Role.OPERATOR, password=_hashed())
     user.save()
     return user
+
+
+@pytest.fixture(autouse=True)
+def _no_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins as a new process does: it has not seen the queue."""
+    monkeypatch.setattr(queue, "_marks", queue._Marks())
 
 
 @pytest.fixture
@@ -91,6 +98,12 @@ def claim() -> Callable[..., Claim]:
     return _claim
 
 
+def video_of(held: Claim) -> Stored:
+    """What a worker puts before it tells the success, for tests that read no file."""
+    key = artifacts.key_for(held.job, held.attempt, artifacts.VIDEO)
+    return Stored(name=artifacts.VIDEO, key=key, content_type="video/mp4", size=1, sha256=64 * "0")
+
+
 @pytest.fixture
 def media(settings: LazySettings, tmp_path: Path) -> Path:
     """An empty folder as storage."""
@@ -98,7 +111,7 @@ def media(settings: LazySettings, tmp_path: Path) -> Path:
     settings.STORAGES = {
         **settings.STORAGES,
         "default": {
-            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "BACKEND": "jobs.storage.Folder",
             "OPTIONS": {"location": folder},
         },
     }

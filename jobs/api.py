@@ -66,6 +66,7 @@ class JobList(APIView):
             seed_drawn=asked.validated_data.get("seed") is None,
             model_digest=offer.find(spec.model).digest,
             idempotency_key=key,
+            start_within=asked.start_within,
         )
         job = access_job(request.user, job.pk, Permission.SEE)
         return Response(jobs_to_dicts([job])[0], status=status.HTTP_201_CREATED)

@@ -1,43 +1,84 @@
-"""Files of jobs: keys, put, signed link. The key carries the attempt: nothing is overwritten."""
+"""Files of jobs: keys, put, fetch, signed link. A key carries the attempt and is written once."""
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
+from s3transfer.exceptions import RetriesExceededError
 
+from jobs.errors import DISK_FULL_ERRNOS
 from jobs.models import Artifact
 
-CONTENT_TYPES = {
-    "video.mp4": "video/mp4",
+VIDEO = "video.mp4"
+CONTENT_TYPES = {  # of all that people may fetch
+    VIDEO: "video/mp4",
     "poster.png": "image/png",
     "sprite.jpg": "image/jpeg",
     "strip.jpg": "image/jpeg",
 }
+READ_BYTES = 1 << 20
 
 
 class StorageConflict(Exception):
     """Something else lies under the key of this attempt, or what was put came back otherwise."""
 
 
+class StorageUnavailable(Exception):
+    """The storage did not take, give or list a file now; later it may."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """A file that lies in storage."""
 
-    name: str  # one of CONTENT_TYPES
+    name: str  # one of CONTENT_TYPES, or a checkpoint's
     key: str
     content_type: str
     size: int  # bytes
     sha256: str
 
 
+def folder_for(job: UUID, attempt: int) -> str:
+    return f"jobs/{job}/{attempt}"
+
+
 def key_for(job: UUID, attempt: int, name: str) -> str:
-    return f"jobs/{job}/{attempt}/{name}"
+    return f"{folder_for(job, attempt)}/{name}"
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turns what a storage says when it is out of order into StorageUnavailable.
+
+    A full disk (OSError), a missing and an existing file come out as they are.
+    """
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except (BotoCoreError, ClientError, Boto3Error, RetriesExceededError) as error:
+        raise StorageUnavailable(_words(error)) from error
+    except OSError as error:
+        if error.errno in DISK_FULL_ERRNOS:
+            raise
+        raise StorageUnavailable(_words(error)) from error
+
+
+def _words(error: Exception) -> str:
+    """Without what may stand in a message: addresses, keys, paths."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "?")
+        return f"{error.response.get('Error', {}).get('Code', 'error')}, HTTP {status}"
+    return type(error).__name__
 
 
 def put(
@@ -51,29 +92,91 @@ def put(
 ) -> Stored:
     """Uploads a file in one pass; size and hash are those of the bytes that were sent.
 
+    The same bytes under the same key are no conflict: an earlier try whose answer was lost.
     sha256: what it must be, where that is known; on_read is called as the upload gets on.
-    Raises StorageConflict, OSError, or the storage's own errors.
+    Raises StorageConflict, StorageUnavailable, and OSError for a full disk.
     """
     key = key_for(job, attempt, name)
-    if default_storage.exists(key):
-        raise StorageConflict(f"{key} exists already")
-    with _Hashed(path, on_read) as file:
-        upload = File(file, name=name)
-        upload.content_type = CONTENT_TYPES[name]  # type: ignore[attr-defined]  # storages reads it
+    content_type = CONTENT_TYPES.get(name, "application/octet-stream")
+    with answering():
+        with _Hashed(path, on_read) as file:
+            upload = File(file, name=name)
+            upload.content_type = content_type  # type: ignore[attr-defined]  # storages reads it
+            fresh = _save(key, upload)
+            size, found = file.finish()
+        if found != (sha256 or found):
+            raise StorageConflict(f"{key} is not the file that was made")
+        if not (size_of(key) == size if fresh else _is_same(key, size, found)):
+            raise StorageConflict(f"{key} is another file than what was sent")
+    return Stored(name=name, key=key, content_type=content_type, size=size, sha256=found)
+
+
+def _save(key: str, upload: "File[bytes]") -> bool:
+    """Whether it was written; False when the key is taken."""
+    try:
+        saved = default_storage.save(key, upload)
+    except FileExistsError:
+        return False
+    except OSError:
+        default_storage.delete(key)  # half a file on a full disk helps nobody
+        raise
+    assert saved == key, "both storages say FileExistsError instead"
+    return True
+
+
+def size_of(key: str) -> int | None:
+    """Bytes; None when there is no such file. Raises StorageUnavailable."""
+    with answering():
         try:
-            saved = default_storage.save(key, upload)
-        except OSError:
-            default_storage.delete(key)  # half a file on a full disk helps nobody
-            raise
-        size, found = file.finish()
-    if saved != key:
-        default_storage.delete(saved)
-        raise StorageConflict(f"{key} exists already")
-    if default_storage.size(key) != size:
-        raise StorageConflict(f"{key} has another size than what was sent")
-    if found != (sha256 or found):
-        raise StorageConflict(f"{key} is not the file that was made")
-    return Stored(name=name, key=key, content_type=CONTENT_TYPES[name], size=size, sha256=found)
+            return default_storage.size(key)
+        except FileNotFoundError:
+            return None
+
+
+def _is_same(key: str, size: int, sha256: str) -> bool:
+    if size_of(key) != size:
+        return False
+    with default_storage.open(key, "rb") as file:
+        return _hash(iter(lambda: file.read(READ_BYTES), b"")) == sha256
+
+
+def _hash(chunks: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def fetch(key: str, path: Path, *, size: int, sha256: str) -> None:
+    """Downloads a file whose size and hash are known.
+
+    Raises FileNotFoundError, StorageConflict when it is another one, StorageUnavailable, and
+    OSError for a full disk.
+    """
+    with answering(), default_storage.open(key, "rb") as file, path.open("wb") as copy:
+        digest, came = hashlib.sha256(), 0
+        while came <= size and (chunk := file.read(READ_BYTES)):
+            digest.update(chunk)
+            copy.write(chunk)
+            came += len(chunk)
+    if (came, digest.hexdigest()) != (size, sha256):
+        raise StorageConflict(f"{key} is another file than what was put there")
+
+
+def delete(key: str) -> None:
+    """Nothing happens when it is gone already. Raises StorageUnavailable."""
+    with answering():
+        default_storage.delete(key)
+
+
+def names_in(job: UUID, attempt: int) -> list[str]:
+    """What lies in storage of one attempt. Raises StorageUnavailable."""
+    with answering():
+        try:
+            _, names = default_storage.listdir(folder_for(job, attempt))
+        except FileNotFoundError:
+            return []  # a file system has no folder where nothing was put
+    return names
 
 
 class _Hashed(io.FileIO):

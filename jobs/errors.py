@@ -1,6 +1,9 @@
 """One class for each refusal, with a stable code. Pure: no I/O, no framework."""
 
+import errno
 from typing import ClassVar
+
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Refusal(Exception):

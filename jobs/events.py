@@ -31,6 +31,7 @@ FACT_KINDS = frozenset(
         "failed",
         "requeued",
         "released",
+        "resumed",
         "parked",
         "cancel_requested",
         "cancelled",
@@ -131,7 +132,7 @@ class PreviewHeader:
         magic, version, codec, job, attempt, step, steps, frames, width, height, _, at, size = (
             cls.FORMAT.unpack_from(message)
         )
-        if magic != cls.MAGIC or version != cls.VERSION:
+        if magic != cls.MAGIC or version != cls.VERSION or codec >= len(cls.CODECS):
             raise ValueError("not a preview of version 1")
         return cls(
             job=UUID(bytes=job),

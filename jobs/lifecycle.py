@@ -1,6 +1,6 @@
 """The life of a job as data: states, moves, which move leads where. Pure: no I/O, no framework.
 
-`jobs/actions.py` turns each move into one compare-and-swap; nothing else moves a job.
+`jobs/actions` turns each move into one compare-and-swap; nothing else moves a job.
 """
 
 from enum import StrEnum
@@ -43,6 +43,9 @@ TABLE: dict[tuple[State, Move], State] = {
 }
 
 
+MAX_RELEASES = 20  # times a job is handed back unspent; from then on it counts as a failure
+
+
 class Outcome(StrEnum):
     """How one attempt ended. RUNNING until then; never rewritten after."""
 
@@ -79,3 +82,21 @@ def move_after_failure(
     if spent >= max_attempts:
         return Move.PARK
     return Move.REQUEUE
+
+
+def move_after_release(
+    *, cancel_requested: bool, releases: int, spent: int, max_attempts: int
+) -> Move:
+    """What becomes of a running job that its worker hands back.
+
+    releases counts those before this one. A job that nobody can keep must not go round for ever:
+    after MAX_RELEASES it is a failure in passing.
+    """
+    if not cancel_requested and releases < MAX_RELEASES:
+        return Move.RELEASE
+    return move_after_failure(
+        permanent=False,
+        cancel_requested=cancel_requested,
+        spent=spent,
+        max_attempts=max_attempts,
+    )

@@ -4,7 +4,6 @@ from django.conf import settings
 
 from accounts.models import User
 from jobs.errors import TooManyJobs
-from jobs.lifecycle import FINAL
 from jobs.models import Job
 
 
@@ -14,7 +13,7 @@ def admit(owner: User) -> None:
     Inside submit's transaction: the lock on the owner's row lets one submit of theirs in at a time.
     """
     User.objects.select_for_update().only("pk").get(pk=owner.pk)
-    unfinished = Job.objects.filter(owner=owner).exclude(state__in=FINAL)
+    unfinished = Job.objects.all().unfinished_of(owner)
     most = settings.T2V_MAX_UNFINISHED
     if unfinished[: most + 1].count() >= most:
         raise TooManyJobs(most)

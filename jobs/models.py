@@ -1,19 +1,21 @@
-"""Jobs and what belongs to them: fields, constraints, indexes. No verbs: see actions.py."""
+"""Jobs and what belongs to them: fields, constraints, indexes. No verbs: see jobs/actions."""
 
 import uuid
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from jobs.lifecycle import FINAL, Outcome, State
+from jobs import guards
+from jobs.lifecycle import FINAL, MAX_RELEASES, Outcome, State
 from jobs.spec import RenderSpec
 
 LEASE = timedelta(seconds=60)
 _FINAL = sorted(state.value for state in FINAL)
+_UNFINISHED = sorted(state.value for state in State if state not in FINAL)
 
 
 # Every time is Postgres' own: the clocks of web hosts and workers may differ.
@@ -22,6 +24,10 @@ _FINAL = sorted(state.value for state in FINAL)
 class JobQuerySet(models.QuerySet["Job"]):
     def newest_first(self) -> "JobQuerySet":
         return self.order_by("-created_at", "-id")
+
+    def unfinished_of(self, owner: Any) -> "JobQuerySet":
+        """By the index jobs_unfinished, which needs just these words to be taken."""
+        return self.filter(owner=owner, state__in=_UNFINISHED).order_by("created_at")
 
     def with_request(self) -> "JobQuerySet":
         return self.select_related("request")
@@ -44,7 +50,7 @@ class Job(models.Model):
     releases = models.PositiveIntegerField(default=0)  # attempts handed back unspent
     max_attempts = models.PositiveSmallIntegerField(default=3)
     run_at = models.DateTimeField(db_default=Now())  # not before
-    deadline = models.DateTimeField(null=True, blank=True)  # no start after
+    deadline = models.DateTimeField(null=True, blank=True)  # no first start after
     lease_until = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=200, blank=True)  # who holds the lease
     step = models.PositiveIntegerField(
@@ -77,6 +83,9 @@ class Job(models.Model):
                 condition=Q(attempt__lte=F("max_attempts") + F("releases")),
             ),
             models.CheckConstraint(
+                name="jobs_releases_bounded", condition=Q(releases__lte=MAX_RELEASES)
+            ),
+            models.CheckConstraint(
                 name="jobs_success_was_not_cancelled",
                 condition=~Q(state=State.SUCCEEDED.value) | Q(cancel_requested_at__isnull=True),
             ),
@@ -87,7 +96,7 @@ class Job(models.Model):
         indexes: ClassVar = [
             models.Index(
                 F("pool"),
-                F("priority").desc(),
+                F("priority") * -1,  # all ascending: one row comparison is a range of it
                 F("run_at"),
                 F("id"),
                 name="jobs_queue",
@@ -102,7 +111,19 @@ class Job(models.Model):
                 condition=Q(state=State.QUEUED.value, deadline__isnull=False),
             ),
             models.Index(fields=["owner", "-created_at", "-id"], name="jobs_of_owner"),
+            models.Index(
+                fields=["owner", "created_at"],
+                name="jobs_unfinished",
+                condition=Q(state__in=_UNFINISHED),
+            ),
+            models.Index(fields=["-created_at", "-id"], name="jobs_newest"),
+            models.Index(
+                fields=["-finished_at"],
+                name="jobs_parked",
+                condition=Q(state=State.PARKED.value),
+            ),
         ]
+        triggers: ClassVar = guards.JOB
 
     def __str__(self) -> str:
         return f"job {self.id} ({self.state})"
@@ -123,6 +144,13 @@ class JobRequest(models.Model):
     model_digest = models.CharField(
         max_length=64, blank=True
     )  # of the weights, as on offer at submit
+    # The job that ended and was tried again as this one; once, so that two clicks make one job.
+    retry_of = models.OneToOneField(
+        Job, models.SET_NULL, null=True, blank=True, related_name="retried_as"
+    )
+
+    class Meta:
+        triggers: ClassVar = guards.REQUEST
 
     def __str__(self) -> str:
         return f"request of {self.job_id}"
@@ -149,6 +177,7 @@ class JobEvent(models.Model):
                 fields=["job"], name="jobs_one_final_event", condition=Q(state__in=_FINAL)
             ),
         ]
+        triggers: ClassVar = guards.EVENT
 
     def __str__(self) -> str:
         return f"{self.job_id} #{self.seq} {self.kind}"
@@ -168,6 +197,8 @@ class Attempt(models.Model):
     error_code = models.CharField(max_length=50, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
     fingerprint = models.JSONField(default=dict)  # what a bit-identical repeat depends on
+    # Since when storage holds nothing of it but what somebody refers to.
+    purged_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -178,6 +209,14 @@ class Attempt(models.Model):
                 condition=Q(outcome=Outcome.RUNNING.value),
             ),
         ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["ended_at"],
+                name="jobs_unpurged",
+                condition=Q(purged_at__isnull=True) & ~Q(outcome=Outcome.RUNNING.value),
+            ),
+        ]
+        triggers: ClassVar = guards.ATTEMPT
 
     def __str__(self) -> str:
         return f"attempt {self.number} of {self.job_id}"
@@ -199,9 +238,45 @@ class Artifact(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["job", "name"], name="jobs_artifact_name"),
         ]
+        triggers: ClassVar = guards.ARTIFACT
 
     def __str__(self) -> str:
         return self.key
+
+
+class Checkpoint(models.Model):
+    """From where a job goes on: the newest file of one of its attempts, or of the job it retries.
+
+    Gone when the job ends, except for PARKED ones, where a retry may still want it.
+    """
+
+    job = models.OneToOneField(Job, models.CASCADE, primary_key=True, related_name="checkpoint")
+    source = models.ForeignKey(Job, models.CASCADE, related_name="+")  # whose attempt wrote it
+    attempt = models.PositiveIntegerField()
+    step = models.PositiveIntegerField()  # denoising steps done
+    key = models.CharField(max_length=300)
+    size = models.PositiveBigIntegerField()  # bytes
+    sha256 = models.CharField(max_length=64)
+    written_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["source", "attempt"], name="jobs_checkpoint_source")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} (step {self.step})"
+
+
+class KeptPreview(models.Model):
+    """The last preview of a parked job, for whoever looks into why; Redis forgets it."""
+
+    job = models.OneToOneField(Job, models.CASCADE, primary_key=True, related_name="kept_preview")
+    message = models.BinaryField()  # as sent: jobs.events.PreviewHeader and its image, ≤ 30 KB
+    kept_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"last preview of {self.job_id}"
 
 
 class Worker(models.Model):
@@ -214,6 +289,8 @@ class Worker(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     ready_at = models.DateTimeField(null=True, blank=True)  # its first model is loaded
     seen_at = models.DateTimeField(db_default=Now())
+    drain_requested_at = models.DateTimeField(null=True, blank=True)  # by an operator
+    trouble = models.CharField(max_length=200, blank=True)  # why it takes no job now
 
     def __str__(self) -> str:
         return self.name

@@ -1,6 +1,6 @@
-"""How every verb of jobs/actions.py writes: one compare-and-swap, its event, its announcement.
+"""How every verb of jobs/actions writes: one compare-and-swap, its event, its announcement.
 
-Only actions.py calls these.
+Only jobs/actions calls these.
 """
 
 import random
@@ -15,8 +15,23 @@ from django.db.models.functions import Now
 
 from jobs import dispatch
 from jobs.events import Fact
-from jobs.lifecycle import FINAL, Move, Outcome, State, move_after_failure, sources, target
-from jobs.models import Attempt, Job, JobEvent
+from jobs.lifecycle import (
+    FINAL,
+    Move,
+    Outcome,
+    State,
+    move_after_failure,
+    move_after_release,
+    sources,
+    target,
+)
+from jobs.models import Attempt, Checkpoint, Job, JobEvent
+
+LONGEST_DELAY_SECONDS = 900.0
+RELEASED_TOO_OFTEN = (
+    "released_too_often",
+    "Its workers handed it back again and again; this time it counts as an attempt.",
+)
 
 KINDS = {
     Move.CLAIM: "claimed",
@@ -40,10 +55,38 @@ def give_up(
         spent=job.spent,
         max_attempts=job.max_attempts,
     )
+    return _end(job, chosen, outcome, code=code, message=message)
+
+
+def hand_back(job: Job, *, code: str, message: str, delay_seconds: float) -> State:
+    """Ends the live attempt of a locked row, unspent if it was not handed back too often.
+
+    Without a delay its place in the queue stays; a delay doubles with each release, to 15 minutes:
+    a storage may be away for hours, and 20 releases must last that long.
+    """
+    chosen = move_after_release(
+        cancel_requested=job.cancel_requested_at is not None,
+        releases=job.releases,
+        spent=job.spent,
+        max_attempts=job.max_attempts,
+    )
     columns: dict[str, Any] = {}
+    if chosen is Move.RELEASE:
+        columns["releases"] = F("releases") + 1
+        if delay_seconds:
+            delay = min(LONGEST_DELAY_SECONDS, delay_seconds * 2.0**job.releases)
+            columns["run_at"] = Now() + timedelta(seconds=delay * random.uniform(0.5, 1.0))
+        return _end(job, chosen, Outcome.RELEASED, code=code, message=message, **columns)
+    code, message = code or RELEASED_TOO_OFTEN[0], message or RELEASED_TOO_OFTEN[1]
+    return _end(job, chosen, Outcome.FAILED, code=code, message=message)
+
+
+def _end(
+    job: Job, chosen: Move, outcome: Outcome, *, code: str, message: str, **columns: Any
+) -> State:
     if chosen is Move.REQUEUE:
         columns["run_at"] = Now() + timedelta(seconds=backoff_seconds(job.spent))
-    elif chosen is not Move.CANCEL:
+    elif target(chosen) in FINAL and chosen is not Move.CANCEL:
         columns |= {"error_code": code, "error_message": message[:500]}
     moved = move(
         job.pk,
@@ -90,6 +133,8 @@ def move(
         Attempt.objects.filter(job_id=job_id, outcome=Outcome.RUNNING).update(
             outcome=outcome, ended_at=Now(), error_code=error[0], error_message=error[1]
         )
+    if to in FINAL and to is not State.PARKED:  # a parked one may be tried again from there
+        Checkpoint.objects.filter(job_id=job_id).delete()
     record(job_id, KINDS[how], code=error[0], message=error[1])
     return True
 
@@ -106,7 +151,7 @@ def record(job_id: UUID, kind: str, **data: str) -> None:
         data={key: value for key, value in data.items() if value},
     )
     transaction.on_commit(partial(dispatch.announce, job.owner_id, as_fact(event)))
-    if job.state == State.QUEUED and kind != "submitted":
+    if job.state == State.QUEUED:
         knock_after_commit(job.pool)
 
 

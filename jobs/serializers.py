@@ -1,5 +1,6 @@
 """Shapes in and out of the API and the live socket."""
 
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -41,6 +42,14 @@ class RenderRequest(serializers.Serializer[RenderSpec]):
     guidance = serializers.FloatField(required=False)
     seed = serializers.IntegerField(required=False, allow_null=True)
     quality = serializers.CharField(required=False, max_length=100)
+    start_within_seconds = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=30 * 86_400
+    )
+
+    @property
+    def start_within(self) -> timedelta | None:
+        seconds = self.validated_data.get("start_within_seconds")
+        return None if seconds is None else timedelta(seconds=seconds)
 
     def to_spec(self) -> RenderSpec:
         """Raises BadSpec. Call after is_valid."""

@@ -98,6 +98,12 @@ def _entries(rows: Any) -> Iterator[Entry]:
         yield Entry(owner=owner, event=event)
 
 
+def last_preview(job: UUID) -> bytes | None:
+    """As get_preview, for a thread. Raises RedisError."""
+    message: bytes | None = _sender().get(preview_key(job))  # type: ignore[assignment]
+    return message
+
+
 def knocks_waiting(pool: str) -> int:
     """Knocks that no worker has taken yet. Raises RedisError."""
     return int(_sender().llen(f"{settings.BROKER_PREFIX}gpu.{pool}"))  # type: ignore[arg-type]

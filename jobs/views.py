@@ -94,12 +94,15 @@ def _studio(request: HttpRequest, form: RenderForm, *, status: int) -> HttpRespo
 def job_page(request: HttpRequest, job_id: UUID) -> HttpResponse:
     job = _job_or_404(request, job_id, Permission.SEE)
     (snapshot,) = jobs_to_dicts([job])
+    again = Job.objects.filter(request__retry_of=job).values_list("pk", flat=True)
     context = {
         "job": snapshot,
         "snapshot": snapshot,
         "recipe": recipe(job),
         "history": [event_to_dict(event) for event in job.events.order_by("seq")[:200]],
         "owner": job.owner,
+        "retry_of": job.request.retry_of_id,
+        "retried_as": again.first(),
     }
     return render(request, "jobs/job.html", context)
 

@@ -19,6 +19,7 @@ def register(*, name: str, incarnation: UUID, pool: str, device: str) -> str:
             "started_at": Now(),
             "ready_at": None,
             "seen_at": Now(),
+            "trouble": "",
         },
     )
     holder = f"{name}/{incarnation}"
@@ -34,5 +35,19 @@ def ready(*, name: str, incarnation: UUID, device: str) -> None:
     )
 
 
-def seen(*, name: str, incarnation: UUID) -> None:
-    Worker.objects.filter(name=name, incarnation=incarnation).update(seen_at=Now())
+def seen(*, name: str, incarnation: UUID, trouble: str = "") -> None:
+    """A sign of life. trouble: why it takes no job now, for operators; empty when it does."""
+    Worker.objects.filter(name=name, incarnation=incarnation).update(
+        seen_at=Now(), trouble=trouble[:200]
+    )
+
+
+def drain(name: str) -> None:
+    """Asks a worker to hand back what it renders and to take nothing more, until resume."""
+    Worker.objects.filter(name=name, drain_requested_at__isnull=True).update(
+        drain_requested_at=Now()
+    )
+
+
+def resume(name: str) -> None:
+    Worker.objects.filter(name=name).update(drain_requested_at=None)

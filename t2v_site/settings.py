@@ -92,6 +92,7 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "rest_framework",
+    "pgtrigger",
     "storages",
 ]
 
@@ -158,6 +159,11 @@ DATABASES: dict[str, dict[str, Any]] = {
         "OPTIONS": {
             "connect_timeout": 5,  # seconds
             "application_name": "t2v",
+            # A host that went dark is noticed in 20 s, not in the 15 minutes of TCP's own.
+            "tcp_user_timeout": 20_000,  # milliseconds
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
             **_database_options,
             **({"pool": {"min_size": 1, "max_size": _pool_size}} if _pool_size else {}),
         },
@@ -178,6 +184,9 @@ CHANNEL_LAYERS = {
 BROKER_PREFIX = "t2v:celery:"
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A Redis that is full or read-only answers with an error: the parent waits for it to pass, for its
+# child finds jobs without any knock.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": BROKER_PREFIX,
     "socket_timeout": 10,  # seconds; kombu's blocking read takes 1 s at a time
@@ -216,6 +225,7 @@ _s3_options = {
     "file_overwrite": False,
     "default_acl": None,
 }
+S3_CONDITIONAL = env_bool("T2V_S3_CONDITIONAL", True)  # the store knows If-None-Match
 if S3_BUCKET and not (_s3_options["access_key"] and _s3_options["secret_key"]):
     raise ImproperlyConfigured(
         "T2V_S3_BUCKET needs T2V_S3_ACCESS_KEY and T2V_S3_SECRET_KEY (or their _FILE forms)."
@@ -224,10 +234,10 @@ if S3_ENDPOINT:
     env_url("T2V_S3_ENDPOINT", S3_ENDPOINT, schemes=("https", "http"))
 MEDIA_ROOT = T2V_VAR / "media"
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": _s3_options}
+    "default": {"BACKEND": "jobs.storage.S3", "OPTIONS": _s3_options}
     if S3_BUCKET
     else {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "BACKEND": "jobs.storage.Folder",
         "OPTIONS": {"location": MEDIA_ROOT},
     },
     "staticfiles": {
@@ -342,6 +352,9 @@ if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", T2V_POOL):
 T2V_TORCH_THREADS = env_int("T2V_TORCH_THREADS", 1, at_least=1, at_most=256)
 T2V_WORKER_NAME = env_str("T2V_WORKER_NAME", "")  # empty: made from the host's name and the pool
 T2V_MAX_ATTEMPTS = env_int("T2V_MAX_ATTEMPTS", 3, at_least=1, at_most=20)
+T2V_CHECKPOINT_SECONDS = env_int("T2V_CHECKPOINT_SECONDS", 10, at_least=1, at_most=3600)
+T2V_ORPHAN_HOURS = env_int("T2V_ORPHAN_HOURS", 24, at_least=0, at_most=24 * 365)
+T2V_SCRATCH_MIN_MB = env_int("T2V_SCRATCH_MIN_MB", 256, at_least=0, at_most=1_000_000)
 T2V_MAX_UNFINISHED = env_int("T2V_MAX_UNFINISHED", 100, at_least=1, at_most=100_000)  # a person
 
 # --- Logs ---

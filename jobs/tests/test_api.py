@@ -41,6 +41,8 @@ def test_a_prompt_alone_makes_a_job_with_the_models_defaults(alice: User, client
         ({"seed": 2**40}, "seed"),
         ({"quality": "best"}, "quality"),
         ({"quality": ""}, "quality"),
+        ({"start_within_seconds": 0}, "start_within_seconds"),
+        ({"start_within_seconds": "soon"}, "start_within_seconds"),
     ],
 )
 def test_a_bad_value_is_a_problem_that_names_its_field_and_makes_nothing(
@@ -54,6 +56,20 @@ def test_a_bad_value_is_a_problem_that_names_its_field_and_makes_nothing(
     problem = answer.json()
     assert (problem["code"], list(problem["fields"])) == ("bad_spec", [field])
     assert not Job.objects.exists()
+
+
+def test_a_job_may_have_a_time_within_which_it_must_start(alice: User, client: Client) -> None:
+    client.force_login(alice)
+    body = {"prompt": "a red circle", "start_within_seconds": 60}
+    answer = client.post("/api/v1/jobs", body, content_type="application/json")
+    assert answer.status_code == 201
+    job = Job.objects.get(pk=answer.json()["id"])
+    assert job.deadline is not None
+    assert abs((job.deadline - job.created_at).total_seconds() - 60) < 5
+    Job.objects.filter(pk=job.pk).update(deadline=job.created_at)
+    assert actions.expire() == 1
+    ended = client.get(f"/api/v1/jobs/{job.pk}").json()
+    assert (ended["state"], ended["error_code"]) == ("expired", "expired")
 
 
 def test_a_repeated_key_answers_with_the_first_job(alice: User, client: Client) -> None:

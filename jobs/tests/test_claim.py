@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from conftest import video_of
 from jobs import actions, workers
 from jobs.actions import Claim
 from jobs.errors import LostClaim
@@ -73,7 +74,7 @@ def test_a_late_attempt_can_do_nothing_to_a_job_that_was_given_on(
     for verb in (
         lambda: actions.renew(late, step=5),
         lambda: actions.orders(late),
-        lambda: actions.succeed(late, []),
+        lambda: actions.succeed(late, [video_of(late)]),
         lambda: actions.release(late),
         lambda: actions.obey_cancel(late),
         lambda: actions.fail(late, code="x", message="x", permanent=True),
@@ -81,7 +82,7 @@ def test_a_late_attempt_can_do_nothing_to_a_job_that_was_given_on(
         with pytest.raises(LostClaim):
             verb()
 
-    assert actions.succeed(current, []) is State.SUCCEEDED
+    assert actions.succeed(current, [video_of(current)]) is State.SUCCEEDED
     outcomes = Attempt.objects.filter(job=job).order_by("number").values_list("outcome", flat=True)
     assert list(outcomes) == [Outcome.LOST, Outcome.SUCCEEDED]
 
@@ -144,6 +145,6 @@ def test_a_success_repeated_after_a_lost_reply_is_the_same_success(
 ) -> None:
     job = submit()
     mine = claim()
-    assert actions.succeed(mine, []) is State.SUCCEEDED
-    assert actions.succeed(mine, []) is State.SUCCEEDED
+    assert actions.succeed(mine, [video_of(mine)]) is State.SUCCEEDED
+    assert actions.succeed(mine, [video_of(mine)]) is State.SUCCEEDED
     assert job.events.filter(kind="succeeded").count() == 1

@@ -50,7 +50,9 @@ def test_a_preview_header_is_52_bytes_little_endian() -> None:
     assert PreviewHeader.unpack(packed + b"image") == HEADER
 
 
-@pytest.mark.parametrize("message", [b"", b"TV", b"XX" + bytes(60), b"TV\x02" + bytes(60)])
+@pytest.mark.parametrize(
+    "message", [b"", b"TV", b"XX" + bytes(60), b"TV\x02" + bytes(60), b"TV\x01\x09" + bytes(60)]
+)
 def test_what_is_no_preview_of_this_version_is_refused(message: bytes) -> None:
     with pytest.raises(ValueError, match="preview"):
         PreviewHeader.unpack(message)

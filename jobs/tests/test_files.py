@@ -4,7 +4,9 @@ import errno
 import hashlib
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from uuid import uuid4
 
 import pytest
@@ -158,25 +160,103 @@ def test_each_byte_is_hashed_once_however_it_is_read(
         assert file.finish() == (len(BODY), hashlib.sha256(BODY).hexdigest())
 
 
-@pytest.mark.parametrize("size", [1000, 9_000_000])  # S3's client cuts above 8 MB
+def _use(settings: LazySettings, server: dict[str, str]) -> None:
+    options = {
+        "bucket_name": server["T2V_S3_BUCKET"],
+        "endpoint_url": server["T2V_S3_ENDPOINT"],
+        "access_key": server["T2V_S3_ACCESS_KEY"],
+        "secret_key": server["T2V_S3_SECRET_KEY"],
+        "region_name": "us-east-1",
+        "addressing_style": "path",
+        "file_overwrite": False,
+    }
+    backend = {"BACKEND": "jobs.storage.S3", "OPTIONS": options}
+    settings.STORAGES = {**settings.STORAGES, "default": backend}
+
+
+@pytest.mark.parametrize("size", [1000, 9_000_000])
 def test_s3_stores_what_was_hashed(size: int, settings: LazySettings, tmp_path: Path) -> None:
     path, job = tmp_path / "video.mp4", uuid4()
     path.write_bytes(random.Random(size).randbytes(size))
     with stage.s3_server(tmp_path / "s3") as server:
-        options = {
-            "bucket_name": server["T2V_S3_BUCKET"],
-            "endpoint_url": server["T2V_S3_ENDPOINT"],
-            "access_key": server["T2V_S3_ACCESS_KEY"],
-            "secret_key": server["T2V_S3_SECRET_KEY"],
-            "region_name": "us-east-1",
-            "addressing_style": "path",
-            "file_overwrite": False,
-        }
-        backend = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
-        settings.STORAGES = {**settings.STORAGES, "default": backend}
+        _use(settings, server)
         stored = artifacts.put(job, 1, "video.mp4", path)
         with default_storage.open(stored.key) as file:
             content = file.read()
+        artifacts.fetch(stored.key, tmp_path / "copy", size=size, sha256=stored.sha256)
+    assert (stored.size, stored.sha256) == (size, hashlib.sha256(content).hexdigest())
+    assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_key_is_written_once_and_the_same_bytes_again_are_the_same_file(
+    conditional: bool, settings: LazySettings, tmp_path: Path
+) -> None:
+    """As after a lost answer: the store has it, and the sender does not know."""
+    path, job = tmp_path / "video.mp4", uuid4()
+    path.write_bytes(BODY)
+    settings.S3_CONDITIONAL = conditional
+    with stage.conditional_s3_server() as server:
+        _use(settings, server)
+        first = artifacts.put(job, 1, "video.mp4", path)
+        assert artifacts.put(job, 1, "video.mp4", path) == first
+        path.write_bytes(BODY[::-1])
         with pytest.raises(artifacts.StorageConflict):
             artifacts.put(job, 1, "video.mp4", path)
-    assert (stored.size, stored.sha256) == (size, hashlib.sha256(content).hexdigest())
+        with default_storage.open(first.key) as file:
+            assert file.read() == BODY
+
+
+def test_of_two_that_put_one_key_at_the_same_moment_the_store_lets_one(
+    settings: LazySettings, tmp_path: Path
+) -> None:
+    job, start = uuid4(), Barrier(8)
+
+    def put(number: int) -> bool:
+        path = tmp_path / str(number)
+        path.write_bytes(bytes([number]) * 100_000)
+        start.wait(10)
+        try:
+            artifacts.put(job, 1, "video.mp4", path)
+        except artifacts.StorageConflict:
+            return False
+        return True
+
+    with stage.conditional_s3_server() as server:
+        _use(settings, server)
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(put, range(8))) == 1
+
+
+def test_a_storage_that_is_away_is_told_as_that_and_names_no_address(
+    settings: LazySettings, tmp_path: Path
+) -> None:
+    (tmp_path / "video.mp4").write_bytes(BODY)
+    nowhere = {"T2V_S3_ENDPOINT": "http://127.0.0.1:1", "T2V_S3_BUCKET": "gone"}
+    _use(settings, {**nowhere, "T2V_S3_ACCESS_KEY": "k", "T2V_S3_SECRET_KEY": "s"})
+    for ask in (
+        lambda: artifacts.put(uuid4(), 1, "video.mp4", tmp_path / "video.mp4"),
+        lambda: artifacts.fetch("jobs/x/1/c", tmp_path / "copy", size=1, sha256=""),
+        lambda: artifacts.names_in(uuid4(), 1),
+        lambda: artifacts.delete("jobs/x/1/c"),
+    ):
+        with pytest.raises(artifacts.StorageUnavailable) as caught:
+            ask()
+        assert "127.0.0.1" not in str(caught.value)
+
+
+def test_what_was_fetched_is_what_was_put_or_it_is_refused(media: Path, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    path.write_bytes(BODY)
+    stored = artifacts.put(uuid4(), 1, "checkpoint-3.safetensors", path)
+    size, sha256 = stored.size, stored.sha256
+    artifacts.fetch(stored.key, tmp_path / "copy", size=size, sha256=sha256)
+    (media / stored.key).write_bytes(BODY[:-1] + b"x")
+    with pytest.raises(artifacts.StorageConflict):
+        artifacts.fetch(stored.key, tmp_path / "copy", size=size, sha256=sha256)
+    (media / stored.key).write_bytes(BODY + BODY)
+    with pytest.raises(artifacts.StorageConflict):
+        artifacts.fetch(stored.key, tmp_path / "copy", size=size, sha256=sha256)
+    (media / stored.key).unlink()
+    with pytest.raises(FileNotFoundError):
+        artifacts.fetch(stored.key, tmp_path / "copy", size=size, sha256=sha256)

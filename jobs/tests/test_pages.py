@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
+from conftest import video_of
 from jobs import actions
 from jobs.actions import Claim
 from jobs.lifecycle import State
@@ -74,7 +75,7 @@ def test_a_bad_value_gets_its_own_message_and_makes_nothing(
 def _end(job: Job, mine: Claim, state: State) -> None:
     match state:
         case State.SUCCEEDED:
-            actions.succeed(mine, [])
+            actions.succeed(mine, [video_of(mine)])
         case State.CANCELLED:
             actions.cancel(job.pk)
             actions.obey_cancel(mine)
@@ -231,3 +232,14 @@ def test_a_cancel_button_needs_the_pages_own_token(submit: Callable[..., Job], a
     assert strict.post(f"/jobs/{job.pk}/cancel").status_code == 403
     job.refresh_from_db()
     assert job.state == State.QUEUED
+
+
+def test_a_job_that_was_tried_again_and_the_new_one_lead_to_each_other(
+    submit: Callable[..., Job], alice: User, client: Client
+) -> None:
+    job = submit()
+    actions.cancel(job.pk)
+    new = actions.retry(job.pk)
+    client.force_login(alice)
+    assert f'href="/jobs/{new.pk}/"' in client.get(f"/jobs/{job.pk}/").content.decode()
+    assert f'href="/jobs/{job.pk}/"' in client.get(f"/jobs/{new.pk}/").content.decode()

@@ -12,6 +12,7 @@ from django.conf import LazySettings
 from django.db import connection, transaction
 
 from accounts.models import User
+from conftest import video_of
 from jobs import actions, dispatch, offer, stream
 from jobs.errors import KeyReused, TooManyJobs
 from jobs.lifecycle import State
@@ -197,7 +198,7 @@ def test_a_cancel_that_was_accepted_wins_over_a_success(
     mine = claim()
     assert actions.cancel(job.pk) is State.RUNNING
     assert actions.renew(mine, step=1).cancel is True
-    assert actions.succeed(mine, []) is State.CANCELLED
+    assert actions.succeed(mine, [video_of(mine)]) is State.CANCELLED
     assert [event.kind for event in job.events.order_by("seq")] == [
         "submitted",
         "claimed",
@@ -213,3 +214,13 @@ def test_a_job_past_its_deadline_expires_unclaimed(submit: Callable[..., Job]) -
     assert actions.expire() == 1
     job.refresh_from_db()
     assert (job.state, job.error_code) == (State.EXPIRED, "expired")
+
+
+def test_a_job_that_was_begun_in_time_goes_on_after_its_deadline(
+    submit: Callable[..., Job], claim: Callable[..., actions.Claim]
+) -> None:
+    job = submit()
+    actions.release(claim())
+    Job.objects.filter(pk=job.pk).update(deadline="2020-01-01T00:00Z")
+    assert actions.expire() == 0
+    assert claim().job == job.pk

@@ -58,6 +58,12 @@ const FACTS = {
   failed: () => "Failed",
   requeued: () => "Back in the queue",
   released: () => "Handed back by its worker",
+  resumed: ({ data }) =>
+    `Went on from step ${data.step} of attempt ${data.from_attempt}` +
+    (data.differs
+      ? `, on another kind of machine (${data.differs}): ` +
+        "the video may differ slightly from an undisturbed one"
+      : ""),
   parked: ({ attempt }) => `Gave up after attempt ${attempt}`,
   cancel_requested: () => "Cancel requested",
   cancelled: () => "Cancelled",
