@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, Error, InterfaceError, OperationalError, connection
 from numpy.typing import NDArray
 
 from gpu_worker import loop
@@ -21,14 +21,16 @@ from gpu_worker.lease import Lease
 from gpu_worker.reporter import Reporter
 from gpu_worker.sheets import KeptPreviews, Preview
 from gpu_worker.tail import Clip
-from jobs import actions
+from gpu_worker.tempo import Tempo
+from jobs import actions, purge
 from jobs.actions import Claim
-from jobs.artifacts import Stored
+from jobs.artifacts import StorageUnavailable, Stored
 from jobs.errors import LostClaim
 
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 600.0  # so long the end is told again while Postgres is away
+LATER_SECONDS = 30.0  # until a job is tried again that a machine's trouble was in the way of
 GPU_BROKEN = "gpu_broken"  # RenderError.code when this process can use its GPU no more
 T = TypeVar("T")
 
@@ -40,9 +42,11 @@ class ChildIsBroken(Exception):
 class Attempt:
     """Also the loop's Reporter: passes on what it hears and keeps previews for the strip."""
 
-    def __init__(self, claim: Claim, *, on_stall: Callable[[], object]) -> None:
+    def __init__(
+        self, claim: Claim, *, tempo: Tempo | None = None, on_stall: Callable[[], object]
+    ) -> None:
         self.claim = claim
-        self.lease = Lease(claim, on_stall=on_stall)
+        self.lease = Lease(claim, tempo=tempo, on_stall=on_stall)
         self.decode_seconds = 0.0
         self._reporter = Reporter(claim)
         self._previews = KeptPreviews()
@@ -69,9 +73,14 @@ class Attempt:
         except loop.Drained:
             logger.info("job %s: given back", self.claim.job)
             self._end(partial(actions.release, self.claim))
+        except LostClaim:
+            self._end(self._lose)
         except RenderError as error:
             logger.exception("job %s: %s", self.claim.job, error.code)
-            self._fail(error.code, str(error), permanent=error.permanent)
+            if error.spends:
+                self._fail(error.code, str(error), permanent=error.permanent)
+            else:
+                self._hand_back(error.code, str(error))
             if error.code == GPU_BROKEN:
                 raise ChildIsBroken from error
         except Exception as error:
@@ -153,6 +162,17 @@ class Attempt:
             partial(actions.fail, self.claim, code=code, message=message, permanent=permanent)
         )
 
+    def _hand_back(self, code: str, message: str) -> None:
+        self._end(
+            partial(
+                actions.release,
+                self.claim,
+                code=code,
+                message=message,
+                delay_seconds=LATER_SECONDS,
+            )
+        )
+
     def _lose(self) -> None:
         raise LostClaim(f"attempt {self.claim.attempt} lost job {self.claim.job}")
 
@@ -162,12 +182,21 @@ class Attempt:
             self._tell(report)
         except LostClaim:
             logger.warning("job %s: attempt %d was too late", self.claim.job, self.claim.attempt)
-        except DatabaseError:
+            self._discard()
+        except Error:
             # The lease runs out by itself and another attempt follows.
             logger.exception("job %s: its end could not be told", self.claim.job)
             connection.close()
         finally:
             self._leased.close()
+
+    def _discard(self) -> None:
+        """What it put is nobody's; the sweep would find it tomorrow."""
+        try:
+            purge.clear(self.claim.job, self.claim.attempt)
+        except (Error, StorageUnavailable, OSError) as error:
+            logger.warning("job %s: files are left (%s)", self.claim.job, type(error).__name__)
+            connection.close()
 
     def _tell(self, report: Callable[[], object]) -> None:
         """Tells Postgres the end, again while it is away: the work of an hour hangs on it."""

@@ -9,10 +9,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = "1"
 MEMORY = "memory"  # in a fingerprint: measures against too little of it, which change no step
-COST_SHARE = 0.01  # of the time at most goes into writing
+COST_SHARE = 0.01  # of the time at most goes into it: of a processor, beside the render's
 MIN_SECONDS = 5.0  # between two files, however cheap they are
 
 
@@ -43,10 +43,16 @@ class Checkpoint:
         return sorted(name for name in names if self.fingerprint.get(name) != fingerprint.get(name))
 
 
-def write(path: Path, model: Model[Any], state: RenderState, spec: RenderSpec) -> None:
-    """Replaces path in one move; a kill leaves the earlier file whole. Raises OSError."""
+def write(path: Path, model: Model[Any], state: RenderState, spec: RenderSpec) -> float:
+    """Replaces path in one move; a kill leaves the earlier file whole. Raises OSError.
+
+    Returns the processor's seconds that went into waiting for the device: CUDA spins, and the copy
+    stands behind the step that was launched before it.
+    """
     part = path.with_name(f"{path.name}.part")
+    began = time.thread_time()
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.to_tensors(state).items()}
+    waited = time.thread_time() - began
     metadata = {
         "schema": SCHEMA,
         "spec": json.dumps(spec.as_dict()),
@@ -61,6 +67,7 @@ def write(path: Path, model: Model[Any], state: RenderState, spec: RenderSpec) -
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+    return waited
 
 
 def read(path: Path) -> Checkpoint:
@@ -88,21 +95,40 @@ def _unreadable(path: Path) -> RenderError:
     )
 
 
-class FileKeeper:
-    """Writes the newest state that was offered, in a thread of its own, as often as it may cost.
+class NotKept(Exception):
+    """A checkpoint could not be stored: it costs the way back, not the render."""
 
-    Of two states that wait the newer one is written. `flush` ends with the last one on disk.
+
+class Keeper:
+    """Stores the newest state that was offered, in a thread of its own, as often as it may cost.
+
+    Of two states that wait the newer one is stored. `flush` ends with the last one stored, `close`
+    without.
     """
 
-    def __init__(self, path: Path, model: Model[Any], spec: RenderSpec) -> None:
-        self._path, self._model, self._spec = path, model, spec
+    def __init__(
+        self,
+        store: Callable[[RenderState], float],
+        *,
+        min_seconds: float,
+        flush_seconds: float | None = None,
+    ) -> None:
+        """store returns what write returns, and raises NotKept. min_seconds: between two;
+        flush_seconds: a flush takes at most."""
+        self._store, self._min_seconds, self._flush_seconds = store, min_seconds, flush_seconds
         self._newest: RenderState | None = None
-        self._written: RenderState | None = None
-        self._due_from = time.monotonic() + MIN_SECONDS
+        self._stored: RenderState | None = None
+        self._due_from = time.monotonic() + min_seconds
         self._due = threading.Event()
-        self._stop = False
+        self._stop = self._closed = False
         self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def offer(self, state: RenderState) -> None:
         """After a step from which it is possible to go on. Costs the render nothing."""
@@ -111,31 +137,54 @@ class FileKeeper:
             self._due.set()
 
     def flush(self) -> None:
-        """The last offered state is on disk afterwards; nothing can be offered any more."""
+        """The last offered state is stored afterwards; nothing can be offered any more."""
         self._stop = True
         self._due.set()
-        self._thread.join()
+        self._thread.join(self._flush_seconds)
+
+    def close(self) -> None:
+        """No other state is stored; returns at once, one that is being stored comes to its end."""
+        self._closed = self._stop = True
+        self._newest = None
+        self._due.set()
 
     def _run(self) -> None:
         ending = False
-        while not ending:
+        while not ending and not self._closed:
             self._due.wait()
             ending = self._stop
             state = self._newest
-            if state is not None and state is not self._written:
-                self._write(state)
+            if state is not None and state is not self._stored:
+                self._try(state)
             self._due.clear()
             if self._stop and not ending:
                 self._due.set()
 
-    def _write(self, state: RenderState) -> None:
-        began = time.monotonic()
+    def _try(self, state: RenderState) -> None:
+        began = time.thread_time()  # waiting for a store or a disk costs the render nothing
+        waited = 0.0
         try:
-            write(self._path, self._model, state, self._spec)
-        except OSError as error:
-            # A full disk costs the way back, not the render.
-            logger.warning("no checkpoint at step %d (%s)", state.step, error.strerror)
+            waited = self._store(state)
+        except NotKept as error:
+            logger.warning("no checkpoint at step %d (%s)", state.step, error)
+        except Exception:
+            # A GPU that broke says so to the render as well; this thread has to outlive it.
+            logger.exception("no checkpoint at step %d", state.step)
         else:
-            self._written = state
-        now = time.monotonic()
-        self._due_from = now + max(MIN_SECONDS, (now - began) / COST_SHARE)
+            self._stored = state
+        cost = time.thread_time() - began - waited
+        self._due_from = time.monotonic() + max(self._min_seconds, cost / COST_SHARE)
+
+
+class FileKeeper(Keeper):
+    """To one file, replaced each time."""
+
+    def __init__(self, path: Path, model: Model[Any], spec: RenderSpec) -> None:
+        super().__init__(self._write, min_seconds=MIN_SECONDS)
+        self._path, self._model, self._spec = path, model, spec
+
+    def _write(self, state: RenderState) -> float:
+        try:
+            return write(self._path, self._model, state, self._spec)
+        except OSError as error:
+            raise NotKept(str(error.strerror)) from error

@@ -42,13 +42,16 @@ class RenderError(Exception):
     """A render that ended without a video.
 
     permanent: the same spec would fail again on any machine, so no other attempt is made.
+    spends: False when the machine is to blame and the job no more than in its way (a full disk, a
+    storage that is away): it is handed back, and the attempt does not count.
     code is stable; the message is for the job's owner and names no path and no secret.
     """
 
-    def __init__(self, code: str, message: str, *, permanent: bool) -> None:
+    def __init__(self, code: str, message: str, *, permanent: bool, spends: bool = True) -> None:
         super().__init__(message)
         self.code = code
         self.permanent = permanent
+        self.spends = spends
 
 
 class Model(Protocol, Generic[StateT]):

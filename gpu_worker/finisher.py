@@ -6,6 +6,7 @@ at most two are in memory: one becoming files, one decoded or waiting.
 
 import logging
 import queue
+import random
 import shutil
 import threading
 import time
@@ -21,11 +22,14 @@ from gpu_worker.engine import RenderError
 from gpu_worker.lease import Lease
 from gpu_worker.scratch import Scratch
 from gpu_worker.tail import DISK_FULL, Clip, Tail
-from gpu_worker.tail_process import DISK_FULL_ERRNOS
 from jobs import artifacts
-from jobs.artifacts import Stored
+from jobs.artifacts import StorageUnavailable, Stored
+from jobs.errors import DISK_FULL_ERRNOS
 
 logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 600.0  # with a storage that takes nothing
+LONGEST_PAUSE_SECONDS = 15.0  # between two tries
 
 
 class Grace:
@@ -33,15 +37,17 @@ class Grace:
 
     def __init__(self, draining: Event, seconds: float) -> None:
         self._draining, self._seconds = draining, seconds
-        self._over, self._since = Event(), 0.0
+        self._since = 0.0  # when the drain was seen
 
     def obey(self, lease: Lease) -> None:
         """Raises the loop.Stopped that applies."""
-        if self._draining.is_set() and not self._over.is_set():
-            self._since = self._since or time.monotonic()
-            if time.monotonic() - self._since > self._seconds:
-                self._over.set()
-        loop.obey(lease, self._over)
+        loop.obey_the_end(lease)
+        if not (self._draining.is_set() or lease.draining.is_set()):
+            self._since = 0.0
+            return
+        self._since = self._since or time.monotonic()
+        if time.monotonic() - self._since > self._seconds:
+            raise loop.Drained
 
 
 class Finisher:
@@ -120,7 +126,7 @@ class Finisher:
         except OSError as error:
             if error.errno not in DISK_FULL_ERRNOS:
                 raise
-            raise RenderError("disk_full", DISK_FULL, permanent=False) from error
+            raise RenderError("disk_full", DISK_FULL, permanent=False, spends=False) from error
         self._seconds[model] = (attempt.decode_seconds, time.monotonic() - began)
         return files
 
@@ -137,12 +143,43 @@ class Finisher:
                 moved()
                 check()
                 name, sha256 = made["name"], made["sha256"]
-                path = folder / name
-                stored.append(
-                    artifacts.put(
-                        claim.job, claim.attempt, name, path, sha256=sha256, on_read=moved
-                    )
+                put = partial(
+                    artifacts.put,
+                    claim.job,
+                    claim.attempt,
+                    name,
+                    folder / name,
+                    sha256=sha256,
+                    on_read=moved,
                 )
+                stored.append(_patiently(put, check=check, moved=moved))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return stored
+
+
+def _patiently(
+    put: Callable[[], Stored], *, check: Callable[[], object], moved: Callable[[], object]
+) -> Stored:
+    """Again and again while the storage is away: the work of an hour hangs on it.
+
+    check raises the loop.Stopped that applies. Raises what put raises, and RenderError at the end
+    of the patience.
+    """
+    until, pause = time.monotonic() + PATIENCE_SECONDS, 0.5
+    while True:
+        try:
+            return put()
+        except StorageUnavailable as error:
+            logger.warning("the storage took no file (%s)", error)
+            if time.monotonic() > until:
+                message = f"The storage did not take the video ({error})."
+                raise RenderError(
+                    "storage_unavailable", message, permanent=False, spends=False
+                ) from error
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        again = time.monotonic() + pause * random.uniform(0.5, 1.0)
+        while (left := again - time.monotonic()) > 0:
+            moved()
+            check()
+            time.sleep(min(left, 0.2))

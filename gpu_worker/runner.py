@@ -22,8 +22,11 @@ from gpu_worker import device, loop
 from gpu_worker.attempt import GPU_BROKEN, Attempt
 from gpu_worker.engine import RenderError
 from gpu_worker.finisher import Finisher, Grace
+from gpu_worker.keeper import QueueKeeper, resume
 from gpu_worker.residency import Residency
+from gpu_worker.scratch import Scratch, free_mb
 from gpu_worker.tail import Clip
+from gpu_worker.tempo import Tempos
 from gpu_worker.worker_name import own_name
 from jobs import actions, offer, workers
 
@@ -58,6 +61,9 @@ class Runner:
         self._residency = Residency(root, threads, room_gib=device.room_gib)
         self._finisher = Finisher(Grace(self.draining, grace_seconds), on_death=on_death)
         self._on_death = on_death
+        self._tempos = Tempos()
+        self._scratch: Scratch | None = None  # for checkpoints; made with the first render
+        self._trouble = ""  # why no job is taken now, as operators were told
         self._knocked = threading.Condition()
         self._knocks = self._looks = 0
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
@@ -101,6 +107,8 @@ class Runner:
             self._on_death()
         finally:
             self._finisher.close()
+            if self._scratch is not None:
+                self._scratch.close()
             connection.close()
             with self._knocked:
                 self._looks = self._knocks
@@ -110,6 +118,9 @@ class Runner:
         holder = self._prepare()
         news_at = time.monotonic()
         while not self.draining.is_set():
+            if time.monotonic() - news_at > NEWS_SECONDS:
+                self._send_news()
+                news_at = time.monotonic()
             with self._knocked:
                 heard = self._knocks
             if self._work(holder):
@@ -119,9 +130,6 @@ class Runner:
                 self._knocked.notify_all()
                 if self._knocks == heard:
                     self._wait()
-            if time.monotonic() - news_at > NEWS_SECONDS:
-                self._send_news()
-                news_at = time.monotonic()
 
     def _wait(self) -> None:
         """Until a knock, a drain, or the time to look again. Holds the condition."""
@@ -160,13 +168,15 @@ class Runner:
 
     def _send_news(self) -> None:
         try:
-            workers.seen(name=self._name, incarnation=self._incarnation)
+            workers.seen(name=self._name, incarnation=self._incarnation, trouble=self._trouble)
         except DatabaseError as error:
             logger.warning("no sign of life given (%s)", type(error).__name__)
             connection.close()
 
     def _work(self, holder: str) -> bool:
         """Whether a job was claimed; every end of it is handled here or in the tail's thread."""
+        if not self._has_room():
+            return False
         try:
             claim = actions.claim(worker=holder, pool=self._pool)
         except DatabaseError as error:
@@ -177,12 +187,24 @@ class Runner:
             return False
         logger.info("job %s: attempt %d begins", claim.job, claim.attempt)
         connection.close()  # idle during the render, it would be dead by the end after a fail-over
-        attempt = Attempt(claim, on_stall=self._on_death)
+        attempt = Attempt(claim, tempo=self._tempos.of(claim.spec), on_stall=self._on_death)
         attempt.begin()
         clip = attempt.run(partial(self._render, attempt))
         if clip is not None:
             self._finisher.take(attempt, clip)
         return True
+
+    def _has_room(self) -> bool:
+        """Whether a job's temporary files would have room; a full disk would only cost attempts."""
+        free = free_mb()
+        trouble = ""
+        if free < settings.T2V_SCRATCH_MIN_MB:
+            trouble = f"The disk for temporary files is full: {free} MB are free."
+        if trouble.partition(":")[0] != self._trouble.partition(":")[0]:
+            self._trouble = trouble
+            logger.warning("%s", trouble or "there is room for temporary files again")
+            self._send_news()
+        return not trouble
 
     def _render(self, attempt: Attempt) -> Clip:
         """The clip, as soon as the one before it is out of the way."""
@@ -190,23 +212,39 @@ class Runner:
         attempt.progress("loading", step=0, steps=spec.steps)
         model = self._residency.get(offer.find(spec.model), spec)
         attempt.note_fingerprint(model.fingerprint())
-        frames = loop.render(
-            model,
-            spec,
-            lease=attempt.lease,
-            draining=self.draining,
-            reporter=attempt,
-            tail_seconds=self._finisher.seconds(spec.model),
-        )
+        self._scratch = self._scratch or Scratch()
+        start = resume(attempt.claim, model, self._scratch)
+        if start is not None:
+            attempt.lease.begins_at(start.step)
+        seconds = settings.T2V_CHECKPOINT_SECONDS
         try:
-            pixels = attempt.collect(frames)
+            with QueueKeeper(attempt.claim, model, self._scratch, min_seconds=seconds) as keeper:
+                frames = loop.render(
+                    model,
+                    spec,
+                    lease=attempt.lease,
+                    draining=self.draining,
+                    reporter=attempt,
+                    tail_seconds=self._finisher.seconds(spec.model),
+                    start=start,
+                    keeper=keeper,
+                )
+                pixels = attempt.collect(frames)
+                self._wait_for_the_tail(attempt, keeper)
         except RenderError as error:
             if error.code != GPU_BROKEN:  # after that the model answers nothing any more
                 attempt.note_fingerprint(model.fingerprint())
             raise
         attempt.note_fingerprint(model.fingerprint())  # a shortage of memory may have changed it
-        self._finisher.wait_until_free(attempt)
         return attempt.clip(pixels)
+
+    def _wait_for_the_tail(self, attempt: Attempt, keeper: QueueKeeper) -> None:
+        """Of the clip before. A drain meanwhile leaves the last step behind, like any other."""
+        try:
+            self._finisher.wait_until_free(attempt)
+        except loop.Drained:
+            keeper.flush()
+            raise
 
 
 def start() -> Runner:

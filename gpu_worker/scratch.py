@@ -18,6 +18,11 @@ PREFIX = "t2v-tail-"
 LOCK = "lock"
 
 
+def free_mb() -> int:
+    """Of the disk for temporary files."""
+    return shutil.disk_usage(tempfile.gettempdir()).free // 1_000_000
+
+
 class Scratch:
     def __init__(self) -> None:
         """Removes what dead processes of this user left, then makes its own folder."""

@@ -131,7 +131,7 @@ class Tail:
             raise
         if answer.get("error") == "disk_full":
             self.close()
-            raise RenderError("disk_full", DISK_FULL, permanent=False)
+            raise RenderError("disk_full", DISK_FULL, permanent=False, spends=False)
         return answer["files"]
 
     def _running(self) -> "subprocess.Popen[bytes]":

@@ -7,7 +7,6 @@ In, for one clip: a line of JSON (Order), the previews' images, then frames × h
 bytes. Out: a line of JSON (Answer).
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -26,8 +25,8 @@ from numpy.typing import NDArray
 from gpu_worker.encode import encode_video
 from gpu_worker.engine import Sprite
 from gpu_worker.sheets import Preview, Thumbnails, make_hover_sprite, make_strip
+from jobs.errors import DISK_FULL_ERRNOS
 
-DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 NICE = 5  # the thread that feeds the GPU comes first
 VIDEO, POSTER, SPRITE, STRIP = "video.mp4", "poster.png", "sprite.jpg", "strip.jpg"
 

@@ -17,6 +17,7 @@ import redis
 from django.conf import settings
 from PIL import Image
 
+from gpu_worker import attempt
 from gpu_worker import runner as runner_module
 from gpu_worker.engine import Model, RenderError, Sprite
 from gpu_worker.runner import Runner
@@ -195,9 +196,10 @@ def test_a_tail_that_outlasts_the_grace_gives_its_job_back_unspent(
         assert one.attempts.get().outcome == Outcome.RELEASED
 
 
-def test_a_full_disk_is_said_and_the_job_tried_again(
+def test_a_full_disk_is_said_and_the_job_tried_again_with_no_attempt_spent(
     start: Start, submit: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(attempt, "LATER_SECONDS", 1.0)
     start()
     fresh = Scratch.folder
 
@@ -211,8 +213,9 @@ def test_a_full_disk_is_said_and_the_job_tried_again(
     job = submit(**SHORT)
     until(lambda: state(job) == State.SUCCEEDED)
     first = job.attempts.order_by("number")[0]
-    assert (first.outcome, first.error_code) == (Outcome.FAILED, "disk_full")
+    assert (first.outcome, first.error_code) == (Outcome.RELEASED, "disk_full")
     assert first.error_message.startswith("A disk of this worker is full")
+    assert Job.objects.get(pk=job.pk).spent == 1
 
 
 class Faulty:
