@@ -35,6 +35,7 @@ class Lost(Stopped):
 class Lease(Protocol):
     lost: Event
     cancelled: Event
+    draining: Event
 
     @property
     def certain(self) -> bool: ...
@@ -45,7 +46,7 @@ class NoLease:
     """Of a render that nobody else can take and nobody cancels: at a shell, in a benchmark."""
 
     def __init__(self) -> None:
-        self.lost, self.cancelled = Event(), Event()
+        self.lost, self.cancelled, self.draining = Event(), Event(), Event()
         self.certain = True
 
     def moved(self, step: int) -> None:
@@ -84,7 +85,7 @@ def render(
     """The clip's frames, uint8 (H, W, 3), one by one as they are decoded.
 
     tail_seconds is what decoding and saving took the last time, for the time left; start is a state
-    to go on from. When somebody drains, what the keeper was offered last is on disk.
+    to go on from. When somebody drains, what the keeper was offered last is stored first.
     Raises Stopped between two steps or frames, and what the model raises.
     """
     try:
@@ -98,16 +99,16 @@ def render(
             keeper=keeper,
             previews=previews,
         )
+        obey(lease, draining)
+        reporter.progress("decoding", step=state.step, steps=state.steps, seconds_left=tail_seconds)
+        for frame in model.decode(state):
+            obey(lease, draining)
+            lease.moved(state.step)
+            yield frame
     except Drained:
         if keeper is not None:
             keeper.flush()
         raise
-    obey(lease, draining)
-    reporter.progress("decoding", step=state.step, steps=state.steps, seconds_left=tail_seconds)
-    for frame in model.decode(state):
-        obey(lease, draining)
-        lease.moved(state.step)
-        yield frame
 
 
 def _denoise(
@@ -141,13 +142,18 @@ def _denoise(
 
 
 def obey(lease: Lease, draining: Event) -> None:
-    """Raises the Stopped that applies; a lost lease first, for nothing may be said then."""
+    """Raises the Stopped that applies; draining is the process', its lease's is an operator's."""
+    obey_the_end(lease)
+    if draining.is_set() or lease.draining.is_set():
+        raise Drained
+
+
+def obey_the_end(lease: Lease) -> None:
+    """Raises the Stopped after which nobody wants the clip; a lost lease first."""
     if lease.lost.is_set():
         raise Lost
     if lease.cancelled.is_set():
         raise Cancelled
-    if draining.is_set():
-        raise Drained
 
 
 class _Pace:

@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import billiard
 from celery import shared_task
-from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
+from celery.signals import (
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutting_down,
+)
+from django.conf import settings
 
+from gpu_worker.pulse import Pulse, Watch
 from jobs.dispatch import KNOCK
 
 if TYPE_CHECKING:
@@ -47,6 +54,24 @@ def _start_child(**_: Any) -> None:
     gc.enable()
     _child.append(runner)
     signal.signal(signal.SIGTERM, lambda *_: runner.drain())
+    Pulse(settings.T2V_VAR / "workers", on_orphaned=_end_orphan).start()
+
+
+def _end_orphan() -> None:
+    """The parent was killed: what this child holds need not wait for its lease to run out."""
+    for runner in _child:
+        runner.drain()
+        runner.join(STOP_SECONDS)
+    os._exit(70)
+
+
+@worker_init.connect
+def _watch_children(**_: Any) -> None:
+    Watch(settings.T2V_VAR / "workers", _children).start()
+
+
+def _children() -> list[int]:
+    return [process.pid for process in billiard.active_children() if process.pid is not None]
 
 
 @worker_process_shutdown.connect
@@ -60,6 +85,5 @@ def _end_child(**_: Any) -> None:
 @worker_shutting_down.connect
 def _drain_children(**_: Any) -> None:
     """In the parent, at SIGTERM: children give their job back after the step at hand."""
-    for process in billiard.active_children():
-        if process.pid is not None:
-            os.kill(process.pid, signal.SIGTERM)
+    for pid in _children():
+        os.kill(pid, signal.SIGTERM)

@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 
 from gpu_worker import loop
-from gpu_worker.engine import Sprite
+from gpu_worker.engine import RenderState, Sprite
 from jobs.spec import RenderSpec
 
 SPEC = RenderSpec(
@@ -71,6 +71,7 @@ class Held:
 
     lost: Event = field(default_factory=Event)
     cancelled: Event = field(default_factory=Event)
+    draining: Event = field(default_factory=Event)
     certain: bool = True
     steps: list[int] = field(default_factory=list)
 
@@ -140,6 +141,33 @@ def test_an_order_during_the_last_frames_is_obeyed_too() -> None:
     lease.cancelled.set()
     with pytest.raises(loop.Cancelled):
         next(frames)
+
+
+def test_a_drain_during_the_last_frames_leaves_the_last_step_behind() -> None:
+    kept: list[str] = []
+
+    class Kept:
+        def offer(self, state: RenderState) -> None:
+            kept.append(f"step {state.step}")
+
+        def flush(self) -> None:
+            kept.append("flushed")
+
+    draining = Event()
+    frames = loop.render(
+        Counting(),
+        SPEC,
+        lease=Held(),
+        draining=draining,
+        reporter=Told(),
+        tail_seconds=0.0,
+        keeper=Kept(),
+    )
+    next(frames)
+    draining.set()
+    with pytest.raises(loop.Drained):
+        next(frames)
+    assert kept[-2:] == [f"step {SPEC.steps}", "flushed"]
 
 
 def test_a_lost_lease_goes_before_a_cancel() -> None:
