@@ -3,6 +3,7 @@
 from django.urls import path
 
 from jobs import api, views
+from jobs.admin import queue
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -13,6 +14,9 @@ urlpatterns = [
     path("api/v1/jobs/<uuid:job_id>", api.JobDetail.as_view(), name="api_job"),
     path("api/v1/jobs/<uuid:job_id>/cancel", api.JobCancel.as_view(), name="api_job_cancel"),
     path("api/v1/models", api.ModelList.as_view(), name="api_models"),
+    path("admin/queue/", queue.page, name="queue"),
+    path("admin/queue/retry", queue.retry, name="queue_retry"),
+    path("admin/queue/drain", queue.drain, name="queue_drain"),
     path("health/live", views.live, name="health_live"),
     path("health/ready", views.ready, name="health_ready"),
 ]

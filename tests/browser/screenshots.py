@@ -31,7 +31,7 @@ class Studio:
     """One person in four browsers: two widths, two colour schemes."""
 
     def __init__(self, browser: Browser, url: str, folder: Path, stack: ExitStack) -> None:
-        self._folder = folder
+        self.folder = folder
         self.pages: dict[str, Page] = {}
         for width, size in SIZES.items():
             for scheme in SCHEMES:
@@ -56,7 +56,7 @@ class Studio:
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= int(variant.partition("-")[0]), f"{name} at {variant}: {wide} pixels"
             page.screenshot(
-                path=self._folder / f"{name}-{variant}.png", full_page=True, animations="disabled"
+                path=self.folder / f"{name}-{variant}.png", full_page=True, animations="disabled"
             )
 
     def sign_in(self, email: str) -> None:
@@ -173,8 +173,7 @@ def _shows_a_preview(page: Page) -> None:
 def shoot_others(studio: Studio) -> None:
     studio.sign_in("olga@example.com")
     studio.shoot("studio-operator", "/")
-    studio.shoot("admin", "/admin/")
-    studio.shoot("admin-jobs", "/admin/jobs/job/")
+    shoot_console(studio)
     page = next(iter(studio.pages.values()))
     page.context.clear_cookies()
     page.goto("/accounts/signup/")
@@ -186,6 +185,48 @@ def shoot_others(studio: Studio) -> None:
     studio.sign_in(LONG_MAIL)
     studio.shoot("studio-long-address", "/")
     studio.shoot("email-long-address", "/accounts/email/")
+
+
+def shoot_console(studio: Studio) -> None:
+    """olga is signed in; a job that parked lies there."""
+    studio.shoot("admin", "/admin/")
+    page = next(iter(studio.pages.values()))
+    page.goto("/admin/queue/")
+    parked = page.locator("[data-key=parked] tbody th a").first.get_attribute("href")
+    assert parked is not None
+    studio.shoot("admin-job-parked", parked)
+    ids = [
+        studio.submit(f"a {colour} star moving up, and a line of words that goes on", steps=1000)
+        for colour in ("red", "green", "blue")
+    ]
+    keys = [url.rstrip("/").rpartition("/")[2] for url in ids]
+    studio.shoot("admin-queue", "/admin/queue/", _runs)
+    studio.shoot("admin-job-running", f"/admin/jobs/job/{keys[0]}/change/")
+    studio.shoot("admin-cancel", f"/admin/jobs/job/{keys[1]}/cancel/")
+    page.goto("/admin/queue/")
+    page.get_by_role("button", name="Drain").click()
+    studio.shoot("admin-queue-drained", "/admin/queue/", _drains)
+    page.goto("/admin/queue/")
+    page.get_by_role("button", name="Resume").click()
+    for key in keys:
+        page.goto(f"/admin/jobs/job/{key}/cancel/")
+        page.get_by_role("button", name="Cancel the job").click()
+    studio.shoot("admin-jobs", "/admin/jobs/job/")
+    page.goto("/admin/jobs/job/?state=cancelled")
+    page.locator("#action-toggle").check()
+    page.locator("select[name=action]").select_option("try_again")
+    page.get_by_role("button", name="Go", exact=True).click()
+    expect(page.locator(".messagelist")).to_contain_text("tried again")
+    page.screenshot(path=studio.folder / "admin-tried-again.png", full_page=True)
+
+
+def _runs(page: Page) -> None:
+    expect(page.locator("[data-key=running]")).to_contain_text("of 1000", timeout=STATE_MS)
+
+
+def _drains(page: Page) -> None:
+    expect(page.locator("[data-key=running] tbody")).to_be_hidden(timeout=STATE_MS)
+    expect(page.locator("[data-key=waiting]")).to_contain_text("drains since")
 
 
 def models_file() -> str:
