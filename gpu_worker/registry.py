@@ -12,7 +12,8 @@ from gpu_worker.engine import Model, RenderError
 from gpu_worker.manifest import check_folder
 from jobs.catalog import ModelEntry
 
-FAMILIES = {"mochi": "gpu_worker.mochi"}  # the module's load() does the rest
+# Each module's load() does the rest.
+FAMILIES = {"mochi": "gpu_worker.mochi", "sleeper": "gpu_worker.sleeper"}
 
 
 class _Family(Protocol):
