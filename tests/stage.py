@@ -1,5 +1,6 @@
 """What whole-system tests stand on: `make run` as a user starts it, a browser, an S3 server."""
 
+import json
 import os
 import queue
 import re
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import psutil
 import urllib3
@@ -97,6 +100,54 @@ class System:
         return found
 
 
+class Caller:
+    """Somebody's program, signed in as a browser is."""
+
+    def __init__(self, url: str, name: str = "alice") -> None:
+        self._url, self._cookies = url, dict[str, str]()
+        self._http = urllib3.PoolManager(retries=False, timeout=30)
+        page = self.ask("GET", "/accounts/login/")
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.data.decode())
+        assert token is not None
+        form = {"csrfmiddlewaretoken": token[1], "login": f"{name}@example.com"}
+        body = urlencode(form | {"password": PASSWORD})
+        answer = self.ask("POST", "/accounts/login/", body, "application/x-www-form-urlencoded")
+        assert answer.status == 302, answer.data
+
+    def ask(
+        self, method: str, path: str, body: str | None = None, kind: str = "application/json"
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {
+            "Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items()),
+            "X-CSRFToken": next((v for k, v in self._cookies.items() if "csrf" in k), ""),
+            **({"Content-Type": kind} if body is not None else {}),
+        }
+        answer = self._http.request(
+            method, self._url + path, body=body, headers=headers, redirect=False
+        )
+        for cookie in answer.headers.getlist("Set-Cookie"):
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self._cookies[name] = value
+        return answer
+
+    def submit(self, prompt: str = "a red circle moving right", **spec: object) -> str:
+        """The job's id."""
+        answer = self.ask("POST", "/api/v1/jobs", json.dumps({"prompt": prompt, **spec}))
+        assert answer.status == 201, answer.data
+        return str(answer.json()["id"])
+
+    def job(self, job: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ask("GET", f"/api/v1/jobs/{job}").json()
+        return found
+
+    def wait_for(self, job: str, *states: str, seconds: float = 120) -> dict[str, Any]:
+        until = time.monotonic() + seconds
+        while (found := self.job(job))["state"] not in states:
+            assert time.monotonic() < until, found
+            time.sleep(0.1)
+        return found
+
+
 @contextmanager
 def running(var: Path, **settings: str) -> Iterator[System]:
     """`make run` with its own data folder and port, ready for business; ended afterwards."""
@@ -148,6 +199,32 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
         yield {
             "T2V_S3_BUCKET": "t2v-videos",
             "T2V_S3_ENDPOINT": f"http://127.0.0.1:{port}",
+            "T2V_S3_ACCESS_KEY": S3_KEY,
+            "T2V_S3_SECRET_KEY": S3_SECRET,
+        }
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@contextmanager
+def conditional_s3_server() -> Iterator[dict[str, str]]:
+    """Another S3 server (moto's), which keeps all in memory and honours If-None-Match."""
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _until_listening(port)
+        # It asks for no signature to make one.
+        made = urllib3.request("PUT", f"{url}/t2v-videos", retries=False)
+        assert made.status == 200, made.data
+        yield {
+            "T2V_S3_BUCKET": "t2v-videos",
+            "T2V_S3_ENDPOINT": url,
             "T2V_S3_ACCESS_KEY": S3_KEY,
             "T2V_S3_SECRET_KEY": S3_SECRET,
         }
