@@ -4,7 +4,11 @@
 #                (another build of PyTorch: make run TORCH='torch==2.13.0+cu130' TORCH_INDEX_URL=…)
 #   make test    the whole suite             make check   the quick checks, under 30 s
 #   make screenshots   every page as a picture, into screenshots/
-#   make bench   how well the bundled model does, and how fast; minutes, on an idle machine
+#   make model   every state a job can get into, and 146 wrong designs, all caught; seconds
+#   make chaos   jobs while everything around them dies (CHAOS='--seed 1 --jobs 300 --minutes 15')
+#   make kills   thirty kill -9 at random steps of a render (KILLS='--kills 30 --seed 1')
+#   make bench   how well the bundled model does, what rendering, claims and checkpoints cost;
+#                half an hour, on an idle machine
 #   make clean   caches; never your data     make reset   your data, after asking
 
 PYTHON ?= python3
@@ -15,7 +19,7 @@ export PYTHON TORCH TORCH_INDEX_URL
 SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := run
-.PHONY: run setup setup-dev test check screenshots bench clean reset
+.PHONY: run setup setup-dev test check model chaos kills screenshots bench clean reset
 
 PY := .venv/bin/python
 # mypy's Django plugin reads the settings and connects to nothing; neither do the quick tests.
@@ -49,6 +53,15 @@ check: setup-dev
 		--ignore=t2v_site/tests/test_embedded.py --ignore=t2v_site/tests/test_supervisor.py \
 		--ignore=tests/test_benchmarks.py
 
+model: setup-dev
+	@$(PY) -m jobs.tests.walk --mutants
+
+chaos: setup-dev
+	@exec $(PY) -m tests.chaos $(CHAOS)
+
+kills: setup-dev
+	@exec $(PY) -m tests.kills $(KILLS)
+
 screenshots: setup-dev
 	@$(PY) -m tests.browser.screenshots screenshots
 
@@ -56,6 +69,8 @@ bench:
 	@.ci/setup bench worker embedded dev bench
 	@$(PY) manage.py nano evaluate --json benchmarks/results/nano.json
 	@$(PY) -m benchmarks.rendering
+	@$(PY) -m benchmarks.queue
+	@$(PY) -m benchmarks.checkpoints
 
 clean:
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build

@@ -1,5 +1,6 @@
 """The house rules that a machine can check."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
+from gpu_worker import tasks
 from jobs import errors, urls
 from jobs.errors import Refusal
 
@@ -28,6 +30,7 @@ PURE = (
     "jobs.errors",
     "jobs.catalog",
     "jobs.qualities",
+    "jobs.conformance",
 )
 
 
@@ -82,6 +85,37 @@ print(sorted({'torch', 'diffusers', 'gpu_worker.runner'} & set(sys.modules)),
     assert _python(code, DJANGO_SETTINGS_MODULE="t2v_site.settings") == "[] True"
 
 
+def test_a_knock_is_acknowledged_early_and_carries_nothing_that_must_not_be_lost() -> None:
+    """What a broker does with long tasks, lost workers and repeated messages then cannot matter."""
+    assert settings.CELERY_TASK_ACKS_LATE is False
+    assert settings.CELERY_TASK_IGNORE_RESULT is True
+    assert settings.CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS is False
+    assert settings.CELERY_WORKER_DISABLE_PREFETCH is True
+    assert settings.CELERY_WORKER_POOL_START_METHOD == "spawn"
+    assert not hasattr(settings, "CELERY_RESULT_BACKEND")
+    assert not hasattr(settings, "CELERY_BEAT_SCHEDULE")
+    assert list(inspect.signature(tasks.knock.run).parameters) == []
+
+
+def test_there_are_no_webhooks_yet_whose_failures_would_need_a_test() -> None:
+    """Who builds them replaces this line of docs/reference/failure-modes.md."""
+    assert not [path for path in SOURCES if "webhook" in path.stem]
+
+
+def test_every_way_to_fail_names_a_test_that_exists() -> None:
+    page = (ROOT / "docs/reference/failure-modes.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([A-Z]\d+) \|.*\| (.+) \|$", page, re.MULTILINE))
+    known = [("C", 19), ("P", 7), ("S", 3), ("A", 3), ("W", 9)]
+    wanted = [f"{letter}{number}" for letter, most in known for number in range(1, most + 1)]
+    assert list(rows) == wanted
+    for row, tests in rows.items():
+        named = re.findall(r"`([\w/.]+)::(\w+)`", tests)
+        assert named, f"{row} names no test"
+        for file, name in named:
+            code = (ROOT / file).read_text(encoding="utf-8")
+            assert re.search(rf"^(async )?def {name}\(", code, re.MULTILINE), f"{row}: {name}"
+
+
 def test_the_migrations_say_what_the_models_say(db: None) -> None:
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
 
@@ -94,8 +128,9 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
-        (r"\.retry\(|\beta=|countdown=", "delays live in Job.run_at, never in Celery"),
+        (r"\bself\.retry\(|\beta=|countdown=", "delays live in Job.run_at, never in Celery"),
         (r"\bgroup_send\b", "the channel layer is for control only"),
+        (r"\bNOTIFY\b", "a NOTIFY serialises all commits behind one lock"),
         (r"torch\.load|\bpickle\b|trust_remote_code=True|custom_pipeline", "no code from models"),
         (r"\bTODO\b|\bFIXME\b", "work to do belongs into an issue"),
     ],

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.test import Client
 
 from accounts.models import User
+from conftest import video_of
 from jobs import actions, consumers, dispatch, stream
 from jobs.actions import Claim
 from jobs.consumers import BAD_MESSAGE, SIGNED_OUT
@@ -149,7 +150,7 @@ async def test_facts_come_complete_and_in_order_and_resume_after_the_last_one(
     assert (await _until(page, "fact"))["kind"] == "claimed"
     await page.disconnect()
 
-    await sync_to_async(actions.succeed)(mine, [])
+    await sync_to_async(actions.succeed)(mine, [video_of(mine)])
     page = await _open(alice)
     await page.connect()
     await page.send_json_to({"type": "subscribe", "job": str(job.pk), "after": 2})
@@ -179,6 +180,18 @@ async def test_a_fact_arrives_without_redis(
         if json.loads(answer["text"])["type"] == "fact":
             break
     assert json.loads(answer["text"])["kind"] == "cancelled"
+    await page.disconnect()
+
+
+async def test_an_idle_socket_outlives_the_redis_clients_own_time_out(
+    async_db: None, empty_redis: redis.Redis, alice: User
+) -> None:
+    """redis-py 8 ends a read after 5 s, and with it every consumer that waits, if it may."""
+    page = await _open(alice)
+    await page.connect()
+    assert await page.receive_nothing(timeout=6.5)
+    await page.send_json_to({"type": "ping"})
+    await _until(page, "pong")
     await page.disconnect()
 
 

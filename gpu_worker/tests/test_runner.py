@@ -240,7 +240,44 @@ def test_a_lease_is_renewed_only_while_steps_move(
     assert not _look(lease, lease.lost)
     row = Job.objects.get(pk=job.pk)
     assert (row.lease_until > first, row.step) == (True, 3)  # type: ignore[operator]
-    now[0] = 1000.0
+    while now[0] < 900.0:
+        now[0] += 40.0
+        assert not _look(lease, lease.lost)
+    last = Job.objects.get(pk=job.pk).lease_until
+    now[0] += 40.0
     assert _look(lease, lease.lost), "no step for so long: let it run out"
     assert hung.is_set()
-    assert Job.objects.get(pk=job.pk).lease_until == row.lease_until
+    assert Job.objects.get(pk=job.pk).lease_until == last
+
+
+def test_a_worker_that_was_stopped_for_a_while_does_not_take_that_for_a_hang(
+    submit: Callable[..., Job], claim: Callable[..., Claim]
+) -> None:
+    submit()
+    now, hung = [0.0], Event()
+    lease = Lease(claim(), on_stall=hung.set, clock=lambda: now[0])
+    for step in range(1, 12):
+        now[0] += 1.0
+        lease.moved(step)
+    assert not _look(lease, lease.lost)
+    now[0] += 500.0  # nobody looked meanwhile: this process stood still
+    assert not _look(lease, lease.lost)
+    for _ in range(14):
+        now[0] += 10.0
+        _look(lease, lease.lost)
+    assert hung.is_set(), "this one does hang"
+
+
+def test_a_lease_whose_thread_breaks_lets_go_instead_of_watching_no_more(
+    submit: Callable[..., Job], claim: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit()
+    hung = Event()
+
+    def broken(held: Claim) -> None:
+        raise OSError(24, "too many open files")
+
+    monkeypatch.setattr(actions, "orders", broken)
+    with Lease(claim(), on_stall=hung.set) as lease:
+        assert lease.lost.wait(10)
+        assert hung.wait(10)
