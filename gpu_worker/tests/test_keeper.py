@@ -218,6 +218,24 @@ def test_a_late_attempt_keeps_no_checkpoint_and_no_file(
     assert not list(Path(scratch.path).parent.glob(f"{scratch.path.name}*"))
 
 
+def test_what_a_late_attempt_had_put_is_gone_when_it_hears_that_it_lost(
+    submit: Callable[..., Job],
+    claim: Callable[..., Claim],
+    media: Path,
+    empty_redis: redis.Redis,
+    tmp_path: Path,
+) -> None:
+    submit()
+    late = claim("sleeper/1")
+    (tmp_path / "made").write_text("a video")
+    stored = artifacts.put(late.job, late.attempt, "video.mp4", tmp_path / "made")
+    actions.release(late)
+    mine = attempt.Attempt(late, on_stall=lambda: None)
+    mine.begin()
+    mine.succeed([stored])
+    assert artifacts.names_in(late.job, late.attempt) == []
+
+
 def test_an_operator_drains_a_worker_and_lets_it_work_again(
     start: Start, submit: Callable[..., Job]
 ) -> None:
