@@ -51,6 +51,7 @@ check: setup-dev
 	@$(PY) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
 	@$(NO_SERVICES) $(PY) -m pytest -q -m 'not (whole or django_db or services or renders)' \
 		--ignore=t2v_site/tests/test_embedded.py --ignore=t2v_site/tests/test_supervisor.py \
+		--ignore=jobs/tests/test_walk.py \
 		--ignore=tests/test_benchmarks.py
 
 model: setup-dev
