@@ -5,8 +5,9 @@ import hashlib
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Thread
 from uuid import uuid4
 
 import pytest
@@ -260,3 +261,46 @@ def test_what_was_fetched_is_what_was_put_or_it_is_refused(media: Path, tmp_path
     (media / stored.key).unlink()
     with pytest.raises(FileNotFoundError):
         artifacts.fetch(stored.key, tmp_path / "copy", size=size, sha256=sha256)
+
+
+class _Troubled(BaseHTTPRequestHandler):
+    """A store in the middle of something: another upload is under way, a download breaks off."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        """Nothing lies under the key of the upload that is under way."""
+        self._answer(404 if "video" in self.path else 200, b"", length=1024)
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(409, b"<Error><Code>ConditionalRequestConflict</Code></Error>")
+
+    def do_GET(self) -> None:
+        self._answer(200, b"half", length=1024)
+        self.close_connection = True
+
+    def _answer(self, status: int, body: bytes, *, length: int | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_store_in_the_middle_of_something_is_asked_again_later_and_breaks_no_attempt(
+    settings: LazySettings, tmp_path: Path
+) -> None:
+    (tmp_path / "video.mp4").write_bytes(BODY)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Troubled) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = {"T2V_S3_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+        keys = {"T2V_S3_BUCKET": "b", "T2V_S3_ACCESS_KEY": "k", "T2V_S3_SECRET_KEY": "s"}
+        _use(settings, address | keys)
+        with pytest.raises(artifacts.StorageUnavailable):
+            artifacts.put(uuid4(), 1, "video.mp4", tmp_path / "video.mp4")
+        with pytest.raises(artifacts.StorageUnavailable):
+            artifacts.fetch("jobs/x/1/c", tmp_path / "copy", size=1024, sha256="")
+        server.shutdown()
