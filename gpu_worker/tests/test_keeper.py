@@ -14,7 +14,8 @@ from django.core.files.storage import default_storage
 
 from gpu_worker import attempt, finisher, mochi
 from gpu_worker import runner as runner_module
-from gpu_worker.keeper import QueueKeeper
+from gpu_worker.engine import RenderError
+from gpu_worker.keeper import QueueKeeper, resume
 from gpu_worker.mochi import Mochi
 from gpu_worker.runner import Runner
 from gpu_worker.scratch import Scratch
@@ -169,6 +170,26 @@ def test_a_storage_that_is_away_at_the_resume_spends_no_attempt_and_loses_no_ste
     assert facts(job, "resumed")[-1]["step"] == str(saved.step)
     job.refresh_from_db()
     assert job.spent == 1
+
+
+def test_a_full_disk_at_the_resume_spends_no_attempt_and_loses_no_step(
+    nano: Mochi, submit: Callable[..., Job], claim: Callable[..., Claim], media: Path
+) -> None:
+    submit()
+    held = claim()
+    scratch = Scratch()
+    keeper = QueueKeeper(held, nano, scratch, min_seconds=0.0)
+    keeper.offer(nano.begin(held.spec))
+    keeper.flush()
+    actions.release(held)
+    again = claim()
+    full = scratch.path / f"{again.job}-{again.attempt}-resume"
+    full.symlink_to("/dev/full")  # a disk that has no room
+    with pytest.raises(RenderError) as caught:
+        resume(again, nano, scratch)
+    scratch.close()
+    assert (caught.value.code, caught.value.spends) == ("disk_full", False)
+    assert default_storage.exists(Checkpoint.objects.get().key)
 
 
 def test_a_storage_that_is_away_at_the_end_is_waited_for(
