@@ -1,6 +1,8 @@
-"""The cast and the stage of every test: alice owns, bob is her team-mate, olga operates, charlie
-must see nothing."""
+"""The cast and the stage of every test: alice owns, bob is her team-mate where a test lets him in,
+olga operates, ada administers, charlie must see nothing."""
 
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -11,12 +13,16 @@ from asgiref.sync import sync_to_async
 from django.conf import LazySettings
 from django.contrib.auth.hashers import make_password
 from django.db import connections
+from django.test import Client
+from prometheus_client import values
 
-from accounts.models import User
-from accounts.roles import Role
-from jobs import actions, artifacts, dispatch, offer, queue
+from accounts import workspaces
+from accounts.models import Membership, User, Workspace
+from accounts.roles import Role, SiteRole
+from jobs import actions, artifacts, dispatch, models_switch, offer, queue, rates
 from jobs.actions import Claim
 from jobs.artifacts import Stored
+from jobs.metrics import instruments
 from jobs.models import Job
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of test accounts
@@ -42,16 +48,41 @@ def _hashed() -> str:
     return make_password(PASSWORD)  # Argon2 is slow on purpose: once is enough
 
 
-def _user(email: str, role: Role = Role.MEMBER) -> User:
-    user = User(email=email, role=role, is_staff=role is Role.OPERATOR, password=_hashed())
+def _user(email: str, role: SiteRole = SiteRole.MEMBER) -> User:
+    user = User(email=email, role=role, is_staff=role is not SiteRole.MEMBER, password=_hashed())
     user.save()
     return user
+
+
+def sign_in(client: Client, user: User, *ways: str) -> None:
+    """As force_login, and just now: by a password, or by ways of allauth's, as "mfa"."""
+    client.force_login(user)
+    session = client.session
+    now = time.time()
+    session["account_authentication_methods"] = [
+        {"method": way, "at": now} for way in ways or ("password",)
+    ]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
 
 
 @pytest.fixture(autouse=True)
 def _no_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test begins as a new process does: it has not seen the queue."""
     monkeypatch.setattr(queue, "_marks", queue._Marks())
+
+
+@pytest.fixture(autouse=True)
+def _no_switches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model is on; who switches one makes the process forget this."""
+    monkeypatch.setattr(models_switch, "_seen", models_switch.Seen({}, math.inf))
+
+
+@pytest.fixture(autouse=True)
+def _patient_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test machine may stop for a moment, after which nobody would be counted for a while."""
+    monkeypatch.setattr(rates, "TIMEOUT", 5.0)  # seconds
+    monkeypatch.setattr(rates, "breaker", rates.Breaker())
 
 
 @pytest.fixture
@@ -66,12 +97,36 @@ def bob(db: None) -> User:
 
 @pytest.fixture
 def olga(db: None) -> User:
-    return _user("olga@example.com", Role.OPERATOR)
+    return _user("olga@example.com", SiteRole.OPERATOR)
 
 
 @pytest.fixture
 def charlie(db: None) -> User:
     return _user("charlie@example.com")
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return _user("ada@example.com", SiteRole.ADMINISTRATOR)
+
+
+@pytest.fixture
+def workspace(alice: User) -> Workspace:
+    """Alice's, in which she is alone."""
+    return workspaces.current(alice)
+
+
+@pytest.fixture
+def join(workspace: Workspace) -> Callable[[User, Role], None]:
+    """Lets somebody into alice's workspace, which becomes the one that they work in."""
+
+    def _join(user: User, role: Role) -> None:
+        Membership.objects.create(workspace=workspace, user=user, role=role)
+        user.workspace = workspace
+        user.save(update_fields=["workspace"])
+        user.__dict__.pop("memberships", None)
+
+    return _join
 
 
 @pytest.fixture
@@ -116,6 +171,16 @@ def media(settings: LazySettings, tmp_path: Path) -> Path:
         },
     }
     return folder
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> instruments.Counted:
+    """What this process counts during the test: from nothing, in memory, in no other's file."""
+    monkeypatch.setattr(values, "ValueClass", values.MutexValue)
+    monkeypatch.setattr(instruments, "_slot", None)
+    here = instruments.Counted()
+    monkeypatch.setattr(instruments, "_here", here)
+    return here
 
 
 @pytest.fixture

@@ -9,14 +9,15 @@ from types import FrameType
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from t2v_site import embedded
+from accounts import origin
+from t2v_site import embedded, healthy
 from t2v_site.daemon import EmbeddedError
 
 # They read the settings and connect to nothing. (makemigrations asks the database; so does
 # check --database.)
 _WITHOUT_SERVICES = frozenset(
     {"", "help", "version", "check", "collectstatic", "compilemessages", "makemessages"}
-    | {"models", "nano", "render"}
+    | {"bucket", "models", "nano", "render"}
 )
 _HELP = frozenset({"-h", "--help", "--version"})
 
@@ -32,9 +33,13 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGHUP, _leave)
     command = argv[1] if len(argv) > 1 else ""
+    if command == "healthy":  # asked every few seconds: without Django it takes a tenth of one
+        sys.exit(healthy.main(argv[2:]))
     connects = command not in _WITHOUT_SERVICES or "--database" in argv
     start = connects and not _HELP & set(argv)
     try:
+        if command not in ("up", "sweep"):
+            origin.started_by_hand()
         with embedded.services(stop_always=command == "up", start=start):
             execute_from_command_line(argv)
     except (EmbeddedError, ImproperlyConfigured) as error:

@@ -24,7 +24,8 @@ import psycopg
 from django.conf import settings
 from django.db import connection, models, transaction
 
-from accounts.models import User
+from accounts import workspaces
+from accounts.models import Membership, User
 from jobs import actions, limits, offer, queue
 from jobs.models import LEASE, Job, JobEvent, JobRequest
 from jobs.queue import Taken
@@ -129,18 +130,22 @@ class Client:
     def people(self) -> None:
         names = [f"crowd-{n}" for n in range(CROWD)] + ["veteran"]
         names += [f"submitter-{n}" for n in range(SUBMITTERS)]
-        User.objects.bulk_create(User(email=f"{name}@example.com") for name in names)
+        for name in names:  # each with a workspace, which a bulk insert makes none of
+            User.objects.create(email=f"{name}@example.com")
 
     def fill(self, rows: int, reserve: int, ended: int) -> None:
         """Copies of one job that was really submitted: waiting, in reserve, and long over."""
-        crowd = list(User.objects.filter(email__startswith="crowd-").values_list("pk", flat=True))
+        people = Membership.objects.filter(user__email__startswith="crowd-").order_by("user")
+        crowd, places = zip(*people.values_list("user", "workspace"), strict=True)
         veteran = User.objects.get(email="veteran@example.com")
         first = actions.submit(owner=veteran, spec=_spec())
-        one_of_crowd = f"(ARRAY{crowd})[1 + n %% {CROWD}]"
+        one_of_crowd = f"(ARRAY{[*crowd]})[1 + n %% {CROWD}]"
+        their_place = f"(ARRAY{[*places]})[1 + n %% {CROWD}]"
         with _without_triggers(), connection.cursor() as cursor:
             for pool, count in (("default", rows), ("reserve", reserve)):
                 waited = f"now() - make_interval(secs => ({count} - n) * 0.01)"
-                changes = {"owner_id": one_of_crowd, "pool": f"'{pool}'", "run_at": waited}
+                changes = {"owner_id": one_of_crowd, "workspace_id": their_place}
+                changes |= {"pool": f"'{pool}'", "run_at": waited}
                 _copy_job(cursor, first, count, changes)
             over = {"state": "'cancelled'", "pool": "'over'", "finished_at": "now()"}
             _copy_job(cursor, first, ended, over)
@@ -212,7 +217,7 @@ def _cpu_seconds() -> float:
 
 @transaction.atomic
 def _admit(owner: User) -> None:
-    limits.admit(owner)
+    limits.admit(owner, [_spec()], workspace=workspaces.current_id(owner))
 
 
 def _distinct() -> None:

@@ -1,5 +1,6 @@
 """A Postgres and a Redis of a benchmark's own, in memory where that can be, thrown away."""
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -38,3 +39,23 @@ def services() -> Iterator[str]:
             yield empty
     finally:
         shutil.rmtree(folder)
+
+
+def measure(words: str | None, *, counted: str, default: int) -> None:
+    """The command line of a benchmark <name>.py: <name>_parts.py, in a process with Django of its
+    own and beside services of its own, prints a table about so many; it is shown, and written to
+    results/<name>.txt.
+    """
+    name = Path(sys.argv[0]).stem
+    parser = argparse.ArgumentParser(description=(words or "").partition("\n")[0])
+    parser.add_argument(counted, type=int, default=default, dest="count")
+    parser.add_argument("--no-write", action="store_true")
+    options = parser.parse_args()
+    with services():
+        command = [sys.executable, "-m", f"benchmarks.{name}_parts", str(options.count)]
+        done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    table = done.stdout
+    print(table, end="")
+    if not options.no_write:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.txt").write_text(table)

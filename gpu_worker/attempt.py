@@ -16,13 +16,13 @@ from django.db import DatabaseError, Error, InterfaceError, OperationalError, co
 from numpy.typing import NDArray
 
 from gpu_worker import loop
-from gpu_worker.engine import RenderError, Sprite
+from gpu_worker.engine import GPU_BROKEN, RenderError, Sprite
 from gpu_worker.lease import Lease
 from gpu_worker.reporter import Reporter
 from gpu_worker.sheets import KeptPreviews, Preview
 from gpu_worker.tail import Clip
 from gpu_worker.tempo import Tempo
-from jobs import actions, purge
+from jobs import actions, purge, tracing
 from jobs.actions import Claim
 from jobs.artifacts import StorageUnavailable, Stored
 from jobs.errors import LostClaim
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 600.0  # so long the end is told again while Postgres is away
 LATER_SECONDS = 30.0  # until a job is tried again that a machine's trouble was in the way of
-GPU_BROKEN = "gpu_broken"  # RenderError.code when this process can use its GPU no more
 T = TypeVar("T")
 
 
@@ -43,13 +42,20 @@ class Attempt:
     """Also the loop's Reporter: passes on what it hears and keeps previews for the strip."""
 
     def __init__(
-        self, claim: Claim, *, tempo: Tempo | None = None, on_stall: Callable[[], object]
+        self,
+        claim: Claim,
+        *,
+        tempo: Tempo | None = None,
+        on_stall: Callable[[], object],
+        on_renewed: Callable[[], object] = lambda: None,
     ) -> None:
+        """Both as of Lease."""
         self.claim = claim
-        self.lease = Lease(claim, tempo=tempo, on_stall=on_stall)
+        self.lease = Lease(claim, tempo=tempo, on_stall=on_stall, on_renewed=on_renewed)
         self.decode_seconds = 0.0
+        self.span = tracing.NONE  # until it has begun, or for good
         self._reporter = Reporter(claim)
-        self._previews = KeptPreviews()
+        self.previews = KeptPreviews()
         self._fingerprint: dict[str, str] = {}
         self._decoding_since: float | None = None
         self._leased, self._reporting = ExitStack(), ExitStack()
@@ -66,15 +72,15 @@ class Attempt:
         try:
             return stage()
         except loop.Lost:
-            self._end(self._lose)
+            self._end(self._lose, error="lost")
         except loop.Cancelled:
             logger.info("job %s: cancelled", self.claim.job)
-            self._end(partial(actions.obey_cancel, self.claim))
+            self._end(partial(actions.obey_cancel, self.claim), error="cancelled")
         except loop.Drained:
             logger.info("job %s: given back", self.claim.job)
-            self._end(partial(actions.release, self.claim))
+            self._end(partial(actions.release, self.claim), error="released")
         except LostClaim:
-            self._end(self._lose)
+            self._end(self._lose, error="lost")
         except RenderError as error:
             logger.exception("job %s: %s", self.claim.job, error.code)
             if error.spends:
@@ -100,12 +106,11 @@ class Attempt:
         self._end(report)
 
     def note_fingerprint(self, fingerprint: dict[str, str]) -> None:
-        """Records on what this attempt renders, if that is news."""
-        if fingerprint == self._fingerprint:
-            return
+        """Records on what this attempt renders, if that is news; closes the connection."""
         try:
-            actions.note_fingerprint(self.claim, fingerprint)
-            self._fingerprint = fingerprint
+            if fingerprint != self._fingerprint:
+                actions.note_fingerprint(self.claim, fingerprint)
+                self._fingerprint = fingerprint
         except DatabaseError as error:
             logger.warning("job %s: no fingerprint (%s)", self.claim.job, type(error).__name__)
         finally:
@@ -121,7 +126,7 @@ class Attempt:
         self._reporter.progress(phase, step=step, steps=steps, seconds_left=seconds_left)
 
     def preview(self, sprite: Sprite, *, step: int, steps: int) -> None:
-        self._previews.add(Preview(step=step, sprite=sprite))
+        self.previews.add(Preview(step=step, sprite=sprite))
         self._reporter.preview(sprite, step=step, steps=steps)
 
     # --- From frames to a clip ----------------------------------------------------------------
@@ -152,14 +157,15 @@ class Attempt:
             fps=spec.fps,
             steps=spec.steps,
             metadata={"comment": f"recipe {spec.digest()}"},
-            previews=tuple(self._previews),
+            previews=tuple(self.previews),
         )
 
     # --- The end ------------------------------------------------------------------------------
 
     def _fail(self, code: str, message: str, *, permanent: bool) -> None:
         self._end(
-            partial(actions.fail, self.claim, code=code, message=message, permanent=permanent)
+            partial(actions.fail, self.claim, code=code, message=message, permanent=permanent),
+            error=code,
         )
 
     def _hand_back(self, code: str, message: str) -> None:
@@ -170,16 +176,18 @@ class Attempt:
                 code=code,
                 message=message,
                 delay_seconds=LATER_SECONDS,
-            )
+            ),
+            error=code,
         )
 
     def _lose(self) -> None:
         raise LostClaim(f"attempt {self.claim.attempt} lost job {self.claim.job}")
 
-    def _end(self, report: Callable[[], object]) -> None:
+    def _end(self, report: Callable[[], object], *, error: str = "") -> None:
         self._reporting.close()
         try:
-            self._tell(report)
+            with self.span.child("tell"):
+                self._tell(report)
         except LostClaim:
             logger.warning("job %s: attempt %d was too late", self.claim.job, self.claim.attempt)
             self._discard()
@@ -189,6 +197,7 @@ class Attempt:
             connection.close()
         finally:
             self._leased.close()
+            self.span.end(error)
 
     def _discard(self) -> None:
         """What it put is nobody's; the sweep would find it tomorrow."""

@@ -6,6 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from jobs.spec import RenderSpec
 
+GPU_BROKEN = "gpu_broken"  # RenderError.code when this process can use its GPU no more
 StateT = TypeVar("StateT", bound="RenderState")
 
 
@@ -76,8 +77,11 @@ class Model(Protocol, Generic[StateT]):
     def step(self, state: StateT) -> StateT:
         """One denoising step further. Raises RenderError."""
 
-    def preview(self, state: StateT) -> Sprite:
-        """What the clip would look like if it ended here, moving."""
+    def preview(self, state: StateT, *, seconds: float = ...) -> Sprite:
+        """What the clip would look like if it ended here, moving.
+
+        seconds: what the picture may cost where there is a cheaper one; left out, it is the best.
+        """
 
     def decode(self, state: StateT) -> Iterator[Any]:
         """The finished clip, frame by frame: uint8 arrays (height, width, 3), RGB."""

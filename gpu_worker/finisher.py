@@ -22,7 +22,7 @@ from gpu_worker.engine import RenderError
 from gpu_worker.lease import Lease
 from gpu_worker.scratch import Scratch
 from gpu_worker.tail import DISK_FULL, Clip, Tail
-from jobs import artifacts
+from jobs import artifacts, telling
 from jobs.artifacts import StorageUnavailable, Stored
 from jobs.errors import DISK_FULL_ERRNOS
 
@@ -109,10 +109,17 @@ class Finisher:
             connection.close()
 
     def _finish(self, attempt: Attempt, clip: Clip) -> None:
+        claim = attempt.claim
         try:
-            files = attempt.run(partial(self._save, attempt, clip))
-            if files is not None:
-                attempt.succeed(files)
+            with telling.about(
+                job=str(claim.job),
+                attempt=claim.attempt,
+                model=claim.spec.model,
+                trace=attempt.span.trace,
+            ):
+                files = attempt.run(partial(self._save, attempt, clip))
+                if files is not None:
+                    attempt.succeed(files)
         finally:
             connection.close()  # idle until the next clip, a fail-over would leave it dead
 
@@ -139,7 +146,9 @@ class Finisher:
         folder = self._scratch.folder()
         stored = []
         try:
-            for made in self.tail.make_files(clip, folder, check=check):
+            with attempt.span.child("encode"):
+                files = self.tail.make_files(clip, folder, check=check)
+            for made in files:
                 moved()
                 check()
                 name, sha256 = made["name"], made["sha256"]
@@ -150,9 +159,11 @@ class Finisher:
                     name,
                     folder / name,
                     sha256=sha256,
+                    facts=made["facts"],
                     on_read=moved,
                 )
-                stored.append(_patiently(put, check=check, moved=moved))
+                with attempt.span.child("put", file=name, bytes=made["size"]):
+                    stored.append(_patiently(put, check=check, moved=moved))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return stored

@@ -1,6 +1,7 @@
 """Checkpoints of the queue's renders: to storage and into the job's row, and back from there."""
 
 import logging
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -10,11 +11,14 @@ from gpu_worker import checkpoint
 from gpu_worker.checkpoint import Keeper, NotKept
 from gpu_worker.engine import Model, RenderError, RenderState
 from gpu_worker.scratch import Scratch
+from gpu_worker.sheets import KeptPreviews
 from gpu_worker.tail import DISK_FULL
-from jobs import actions, artifacts, purge
+from jobs import actions, artifacts, purge, tracing
 from jobs.actions import Claim
 from jobs.artifacts import StorageConflict, StorageUnavailable
 from jobs.errors import DISK_FULL_ERRNOS, LostClaim
+from jobs.metrics import instruments
+from jobs.tracing import Span
 
 logger = logging.getLogger(__name__)
 
@@ -26,20 +30,37 @@ class QueueKeeper(Keeper):
     """Each checkpoint has a key of its own; the row points to the newest, the one before goes."""
 
     def __init__(
-        self, claim: Claim, model: Model[Any], scratch: Scratch, *, min_seconds: float
+        self,
+        claim: Claim,
+        model: Model[Any],
+        scratch: Scratch,
+        *,
+        min_seconds: float,
+        previews: KeptPreviews | None = None,
+        span: Span = tracing.NONE,
     ) -> None:
+        """previews so far go along, for the strip of whoever goes on. span: of the attempt."""
         super().__init__(self._store, min_seconds=min_seconds, flush_seconds=FLUSH_SECONDS)
         self._claim, self._model, self._scratch = claim, model, scratch
+        self._previews, self._span = previews, span
 
     def _store(self, state: RenderState) -> float:
+        with self._span.child("checkpoint", step=state.step):
+            return self._put(state)
+
+    def _put(self, state: RenderState) -> float:
         claim, name = self._claim, f"checkpoint-{state.step}.safetensors"
+        began = time.perf_counter()
         try:
             path = self._scratch.path / f"{claim.job}-{claim.attempt}-{name}"
             try:
-                waited = checkpoint.write(path, self._model, state, claim.spec)
+                seen = () if self._previews is None else self._previews.up_to(state.step)
+                waited = checkpoint.write(path, self._model, state, claim.spec, seen)
                 stored = artifacts.put(claim.job, claim.attempt, name, path)
             finally:
                 path.unlink(missing_ok=True)
+            seconds = time.perf_counter() - began
+            instruments.checkpointed(claim.spec.model, seconds, stored.size)
             try:
                 before = actions.save_checkpoint(claim, stored=stored, step=state.step)
             except LostClaim:
@@ -56,8 +77,10 @@ class QueueKeeper(Keeper):
         return waited
 
 
-def resume(claim: Claim, model: Model[Any], scratch: Scratch) -> RenderState | None:
-    """The state to go on from; None to begin from noise.
+def resume(
+    claim: Claim, model: Model[Any], scratch: Scratch, previews: KeptPreviews
+) -> RenderState | None:
+    """The state to go on from; None to begin from noise. Its previews are restored.
 
     What differs between this machine and the one that wrote it is told in the job's events.
     Raises RenderError when the storage is away, and LostClaim.
@@ -87,6 +110,7 @@ def resume(claim: Claim, model: Model[Any], scratch: Scratch) -> RenderState | N
         return None
     finally:
         path.unlink(missing_ok=True)
+    previews.restore(read.previews)
     logger.info("job %s: attempt %d goes on from step %d", claim.job, claim.attempt, read.step)
     _tell(claim, read.step, differs)
     return state

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 
+from gpu_worker import models_file
 from gpu_worker.download import ModelsError, choose, list_hub, read_small
 from gpu_worker.manifest import PIPELINES, Progress, folder_files
 from jobs import catalog
@@ -89,10 +89,7 @@ def write(models: Path, name: str, *, revision: str | None, files: tuple[ModelFi
             f"The table [{name}] could not be edited: write files as a string in three double "
             'quotes, and hub on one line with a revision = "…" in it.',
         )
-    draft = models.with_name(f".{models.name}.{os.getpid()}")
-    draft.write_text(new, encoding="utf-8")
-    draft.chmod(models.stat().st_mode & 0o777)
-    draft.replace(models)
+    models_file.replace(models, new)
 
 
 def edited(text: str, name: str, *, revision: str | None, files: tuple[ModelFile, ...]) -> str:

@@ -5,7 +5,7 @@ previews and checkpoints all happen here, between two steps, and nowhere else.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Any, Protocol
 
@@ -14,6 +14,10 @@ from jobs.spec import RenderSpec
 
 PREVIEW_SECONDS = 0.2  # at most five previews a second
 PREVIEW_SHARE = 0.2  # and at most this share of the time for making them
+# What a true decode shows beyond a cheaper picture (decision 004): nothing in the first half of the
+# steps, and after that enough for two a second to be better than five without.
+BLURRED_SHARE = 0.5  # of the steps
+SHARP_SECONDS = 0.5
 
 
 class Stopped(Exception):
@@ -81,6 +85,7 @@ def render(
     start: RenderState | None = None,
     keeper: Keeper | None = None,
     previews: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Any]:
     """The clip's frames, uint8 (H, W, 3), one by one as they are decoded.
 
@@ -98,6 +103,7 @@ def render(
             tail_seconds=tail_seconds,
             keeper=keeper,
             previews=previews,
+            clock=clock,
         )
         obey(lease, draining)
         reporter.progress("decoding", step=state.step, steps=state.steps, seconds_left=tail_seconds)
@@ -121,9 +127,10 @@ def _denoise(
     tail_seconds: float,
     keeper: Keeper | None,
     previews: bool,
+    clock: Callable[[], float],
 ) -> RenderState:
     """The state after the last step."""
-    pace = _Pace(state.steps - state.step, tail_seconds)
+    pace = _Pace(state.steps - state.step, tail_seconds, clock)
     if keeper is not None and state.resumable:
         keeper.offer(state)
     while state.step < state.steps:
@@ -136,7 +143,8 @@ def _denoise(
         if lease.certain:
             reporter.progress("denoising", step=state.step, steps=state.steps, seconds_left=left)
             if previews and pace.preview_is_due():
-                reporter.preview(model.preview(state), step=state.step, steps=state.steps)
+                sprite = model.preview(state, seconds=pace.preview_seconds(state))
+                reporter.preview(sprite, step=state.step, steps=state.steps)
                 pace.previewed()
     return state
 
@@ -159,17 +167,18 @@ def obey_the_end(lease: Lease) -> None:
 class _Pace:
     """How fast the steps go, and when a preview may cost something again."""
 
-    def __init__(self, steps: int, tail_seconds: float) -> None:
+    def __init__(self, steps: int, tail_seconds: float, clock: Callable[[], float]) -> None:
         self._left = steps
         self._tail = tail_seconds
-        self._stepped_at = time.monotonic()
+        self._clock = clock
+        self._stepped_at = self._clock()
         self._step_seconds: float | None = None
-        self._preview_from = 0.0
+        self._preview_from: float | None = None  # None: there was none yet
         self._preview_started = 0.0
 
     def stepped(self) -> float:
         """Seconds to the end of the job."""
-        now = time.monotonic()
+        now = self._clock()
         seconds = now - self._stepped_at
         self._stepped_at = now
         self._left -= 1
@@ -179,10 +188,17 @@ class _Pace:
         return self._left * self._step_seconds + self._tail
 
     def preview_is_due(self) -> bool:
-        self._preview_started = time.monotonic()
-        return self._preview_started >= self._preview_from
+        self._preview_started = self._clock()
+        return self._preview_from is None or self._preview_started >= self._preview_from
+
+    def preview_seconds(self, state: RenderState) -> float:
+        """What a preview may cost. The first one nothing: somebody waits for a sign of life."""
+        step = self._step_seconds
+        if self._preview_from is None or step is None or state.step < BLURRED_SHARE * state.steps:
+            return 0.0
+        return PREVIEW_SHARE * max(step, SHARP_SECONDS)
 
     def previewed(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         cost = now - self._preview_started
         self._preview_from = now + max(PREVIEW_SECONDS - cost, cost * (1 / PREVIEW_SHARE - 1))

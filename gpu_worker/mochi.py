@@ -7,7 +7,9 @@ same clip on every machine. With fp32 weights the two are equal bit for bit, and
 the latents are bf16 (tests/test_mochi.py).
 """
 
+import math
 import platform
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +34,7 @@ from transformers.utils import logging as transformers_logging
 
 from gpu_worker import attention, caches, device, pixels, preview
 from gpu_worker.engine import RenderError, Sprite
+from gpu_worker.glimpse import Glimpses
 from gpu_worker.latents import (
     BARRIER_STEPS,
     MochiState,
@@ -95,7 +98,7 @@ class Mochi:
     ) -> None:
         """latents_dtype: another than fp32 only to compare with the stock pipeline's rounding."""
         self._entry = entry
-        self._device = device.find()
+        self.device = device.find()
         self._dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[entry.dtype]
         self._latents_dtype = latents_dtype
         self._scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(
@@ -108,7 +111,7 @@ class Mochi:
         self._reader = PromptReader(
             folder,
             self._part(T5EncoderModel, folder / "text_encoder"),
-            device=self._device,
+            device=self.device,
             dtype=self._dtype,
             max_length=entry.max_sequence_length,
         )
@@ -120,11 +123,12 @@ class Mochi:
         if entry.compile:
             for block in self._transformer.transformer_blocks:
                 block.compile()  # all share one graph, or two: the last block has no text
-        self._vae = self._part(AutoencoderKLMochi, folder / "vae", low_cpu_mem_usage=False)
+        self.vae = self._part(AutoencoderKLMochi, folder / "vae", low_cpu_mem_usage=False)
+        self._glimpses = Glimpses(self.vae, entry.preview)
         self._cache = caches.StepCache(self._transformer)
         self._ladder = Ladder(
             {
-                "VAE tiled": self._vae.enable_tiling,
+                "VAE tiled": self.vae.enable_tiling,
                 "text encoder on the CPU": self._reader.move_to_cpu,
             }
         )
@@ -133,14 +137,14 @@ class Mochi:
         part = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=self._dtype, **options
         )
-        return part.to(self._device).eval().requires_grad_(False)
+        return part.to(self.device).eval().requires_grad_(False)
 
     def _set_attention(self) -> attention.Attention:
         config = self._transformer.config
         name = attention.choose(
             self._entry.attention,
-            attention.preference(self._device),
-            device=self._device,
+            attention.preference(self.device),
+            device=self.device,
             dtype=self._dtype,
             heads=config.num_attention_heads,
             dim=config.attention_head_dim,
@@ -161,13 +165,13 @@ class Mochi:
         self._ladder.on_pressure = evict
 
     def fingerprint(self) -> dict[str, str]:
-        on_gpu = self._device.type == "cuda"
+        on_gpu = self.device.type == "cuda"
         capability = torch.backends.cpu.get_cpu_capability()
         return {
             "model": self._entry.name,
             "weights": self._entry.digest,
             "device": (
-                torch.cuda.get_device_name(self._device)
+                torch.cuda.get_device_name(self.device)
                 if on_gpu
                 else f"CPU {platform.machine()} {capability}"
             ),
@@ -193,12 +197,12 @@ class Mochi:
     @torch.no_grad()
     def _begin(self, spec: RenderSpec) -> MochiState:
         self._scheduler.set_timesteps(
-            device=self._device, sigmas=np.array(sigma_schedule(spec.steps))
+            device=self.device, sigmas=np.array(sigma_schedule(spec.steps))
         )
         prompts = ["", spec.prompt] if spec.guidance > 1.0 else [spec.prompt]
         read = [self._reader.read(prompt) for prompt in prompts]
         noise = draw_noise(spec, self._transformer.config.in_channels)
-        latents = noise.to(self._device, self._latents_dtype)
+        latents = noise.to(self.device, self._latents_dtype)
         return MochiState(
             spec=spec,
             step=0,
@@ -223,12 +227,19 @@ class Mochi:
     def _relax(self) -> None:
         """Takes back what another render had to give up: it would change this one's bits."""
         self._ladder.taken.clear()
-        self._vae.disable_tiling()
+        self.vae.disable_tiling()
         self._reader.on_cpu = False
         self._cache.reset()
 
     def step(self, state: MochiState) -> MochiState:
-        return self._ladder.run(lambda: self._step(state))
+        return self._ladder.run(lambda: self._settled(self._step(state)))
+
+    def _settled(self, state: MochiState) -> MochiState:
+        """The state once the device has computed it: then a step's time is its own, not the
+        preview's that would have waited for it, and its errors come out here."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return state
 
     @torch.no_grad()
     def _step(self, state: MochiState) -> MochiState:
@@ -291,16 +302,15 @@ class Mochi:
                 state = self._denoise(state, EXACT)
         return ratios
 
-    def preview(self, state: MochiState) -> Sprite:
-        """The clip that the last step expected; at both ends the latents.
-
-        Truly decoded, or by the entry's linear map, one colour for each latent.
-        """
+    def expected(self, state: MochiState) -> Tensor:
+        """The final latents as the last step expected them, fp32; at both ends the latents."""
         ended = state.step == state.steps
-        latents = state.latents if state.clean is None or ended else state.clean
+        return (state.latents if state.clean is None or ended else state.clean).float()
+
+    def preview(self, state: MochiState, *, seconds: float = math.inf) -> Sprite:
         shown = self._ladder.run(
-            lambda: pixels.glimpse(
-                self._vae, latents.float(), self._entry.preview, at_most=PREVIEW_FRAMES
+            lambda: self._glimpses.frames(
+                self.expected(state), at_most=PREVIEW_FRAMES, seconds=seconds
             )
         )
         return preview.make_sprite(shown)
@@ -321,7 +331,7 @@ class Mochi:
         """Raises RenderError "bad_checkpoint" where the tensors are not this spec's."""
         self._relax()
         try:
-            moved = {name: tensor.to(self._device) for name, tensor in tensors.items()}
+            moved = {name: tensor.to(self.device) for name, tensor in tensors.items()}
             lengths = tuple(int(length) for length in moved["mask"].sum(dim=1))
             cached = self._quality(spec).cache is not None
             anchor = moved["latents"] if cached else None
@@ -340,11 +350,13 @@ class Mochi:
             raise RenderError(
                 "not_finite", "The render ended in numbers that are not finite.", permanent=False
             )
-        chunks = self._ladder.run(
-            lambda: pixels.send(pixels.decode(self._vae, state.latents.float()))
-        )
-        for chunk in chunks:
-            yield from self._ladder.run(chunk.wait)
+        latents, began = state.latents.float(), time.perf_counter()
+        chunks = self._ladder.run(lambda: pixels.send(pixels.decode(self.vae, latents)))
+        for index, chunk in enumerate(chunks):
+            frames = self._ladder.run(chunk.wait)
+            if index == 0:  # on its way only after the whole decode
+                self._glimpses.learn(latents, time.perf_counter() - began)
+            yield from frames
 
 
 def _cudnn() -> str:

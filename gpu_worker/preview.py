@@ -26,17 +26,6 @@ def pick(count: int, wanted: int) -> list[int]:
     return [round(index * (count - 1) / (wanted - 1)) for index in range(wanted)]
 
 
-def enlarge(frame: NDArray[Any], latent_side: int) -> NDArray[Any]:
-    """One colour for each latent, (H, W, 3), as a smooth picture of a sensible size.
-
-    Never larger than the clip, of which a latent is latent_side pixels.
-    """
-    height, width = frame.shape[:2]
-    times = max(1, min(latent_side, MAX_TILE_SIDE // max(width, height)))
-    image = Image.fromarray(frame)
-    return np.asarray(image.resize((width * times, height * times), Image.Resampling.BICUBIC))
-
-
 def make_sprite(frames: Sequence[NDArray[Any]], *, max_bytes: int = MAX_BYTES) -> Sprite:
     """The frames side by side in one JPEG of at most max_bytes.
 
@@ -61,6 +50,7 @@ class Grid:
     rows: int
     tile_width: int  # pixels
     tile_height: int  # pixels
+    facts: Mapping[str, Any]  # how it is laid out, and what make_grid was told
 
 
 def make_grid(
@@ -95,11 +85,12 @@ def make_grid(
             "tile_width": tile_width,
             "tile_height": tile_height,
         }
-        comment = b"" if facts is None else json.dumps({**layout, **facts}).encode()
+        told = {**layout, **(facts or {})}
+        comment = b"" if facts is None else json.dumps(told).encode()
         for quality in QUALITIES:
             encoded = _jpeg(image, quality, comment)
             if len(encoded) <= max_bytes:
-                return Grid(image=encoded, **layout)
+                return Grid(image=encoded, **layout, facts=told)
         side = round(max(tile_width, tile_height) * SHRINK)
         if side < MIN_TILE_SIDE:
             raise ValueError(f"{len(tiles)} frames do not fit in {max_bytes} bytes")

@@ -32,10 +32,16 @@ def _file(folder: Path, parent: int, child: int) -> Path:
 class Pulse:
     """In the child."""
 
-    def __init__(self, folder: Path, *, on_orphaned: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        on_orphaned: Callable[[], object],
+        on_beat: Callable[[], object] = lambda: None,
+    ) -> None:
         """on_orphaned is called, once, when the parent has died."""
         self._parent = os.getppid()
-        self._on_orphaned = on_orphaned
+        self._on_orphaned, self._on_beat = on_orphaned, on_beat
         folder.mkdir(parents=True, exist_ok=True)
         self._path = _file(folder, self._parent, os.getpid())
 
@@ -49,6 +55,7 @@ class Pulse:
             except OSError:  # a full disk: nobody is killed for a pulse that cannot be written
                 with suppress(OSError):
                     self._path.unlink(missing_ok=True)
+            self._on_beat()
             time.sleep(BEAT_SECONDS)
         self._path.unlink(missing_ok=True)
         logger.error("the parent of this child is gone; it hands back what it has and ends")

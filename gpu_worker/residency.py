@@ -1,14 +1,17 @@
 """Which models are in memory, and whether a render fits. Knows no torch."""
 
 import gc
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from gpu_worker.engine import Model, RenderError
+from gpu_worker.engine import GPU_BROKEN, Model, RenderError
 from gpu_worker.registry import load_model
 from jobs.catalog import ModelEntry
 from jobs.spec import RenderSpec
+
+logger = logging.getLogger(__name__)
 
 
 class Residency:
@@ -24,6 +27,10 @@ class Residency:
         self._room_gib = room_gib
         self._kept: list[tuple[ModelEntry, Model[Any]]] = []  # the last used stands at the end
 
+    def names(self) -> list[str]:
+        """What is loaded, the last used at the end. Any thread may ask."""
+        return [entry.name for entry, _ in self._kept]
+
     def get(self, entry: ModelEntry, spec: RenderSpec | None = None) -> Model[Any]:
         """The entry's model, loaded if it is not at hand, with room for the spec's render.
 
@@ -37,6 +44,23 @@ class Residency:
             model.on_pressure = lambda: self._evict_others(entry)
         self._kept = [pair for pair in self._kept if pair[0] != entry] + [(entry, model)]
         return model
+
+    def first_of(self, entries: Iterable[ModelEntry]) -> tuple[ModelEntry, Model[Any]]:
+        """The first that is here: of each, another worker may have what this one lacks.
+
+        Raises RenderError when none is, and at once when the device is broken.
+        """
+        lacking: RenderError | None = None
+        for entry in entries:
+            try:
+                return entry, self.get(entry)
+            except RenderError as error:
+                if error.code == GPU_BROKEN:
+                    raise
+                logger.warning("model %s cannot be loaded (%s)", entry.name, error)
+                lacking = lacking or error
+        assert lacking is not None, "an installation without a model does not start"
+        raise lacking
 
     def _refuse_too_large(self, entry: ModelEntry, spec: RenderSpec | None) -> None:
         if entry.memory is None or spec is None:

@@ -50,14 +50,29 @@ class KeptPreviews:
         if self._seen % self._stride == 0:
             self._kept.append(preview)
         self._seen += 1
-        if len(self._kept) == STRIP_PREVIEWS:  # one place stays for the newest
+        self._thin()
+
+    def up_to(self, step: int) -> tuple[Preview, ...]:
+        """Those of no later step; also while another thread adds some."""
+        return tuple(preview for preview in self if preview.step <= step)
+
+    def restore(self, previews: Sequence[Preview]) -> None:
+        """Goes on after these, in the order of their steps; before anything is added."""
+        self._kept = list(previews)
+        self._seen = len(previews)
+        self._newest = previews[-1] if previews else None
+        self._thin()
+
+    def _thin(self) -> None:
+        while len(self._kept) >= STRIP_PREVIEWS:  # one place stays for the newest
             self._kept = self._kept[::2]
             self._stride *= 2
 
     def __iter__(self) -> Iterator[Preview]:
-        yield from self._kept
-        if self._newest is not None and self._newest is not self._kept[-1]:
-            yield self._newest
+        kept, newest = list(self._kept), self._newest
+        yield from kept
+        if newest is not None and (not kept or newest.step > kept[-1].step):
+            yield newest
 
 
 @dataclass(slots=True, kw_only=True)

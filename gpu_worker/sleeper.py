@@ -6,6 +6,7 @@ left shows another clip. Words in the prompt make its third step fail (POISON).
 """
 
 import hashlib
+import math
 import os
 import random
 import signal
@@ -115,7 +116,7 @@ class Sleeper:
                     suffer()
         return advance(state)
 
-    def preview(self, state: SleeperState) -> Sprite:
+    def preview(self, state: SleeperState, *, seconds: float = math.inf) -> Sprite:
         picked = preview.pick(state.spec.frames, PREVIEW_FRAMES)
         return preview.make_sprite([_draw(state, frame) for frame in picked])
 

@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NotRequired, TypedDict
 
@@ -28,7 +28,7 @@ from gpu_worker.sheets import Preview, Thumbnails, make_hover_sprite, make_strip
 from jobs.errors import DISK_FULL_ERRNOS
 
 NICE = 5  # the thread that feeds the GPU comes first
-VIDEO, POSTER, SPRITE, STRIP = "video.mp4", "poster.png", "sprite.jpg", "strip.jpg"
+FILES = VIDEO, POSTER, SPRITE, STRIP = "video.mp4", "poster.png", "sprite.jpg", "strip.jpg"
 
 
 class OrderedPreview(TypedDict):
@@ -55,6 +55,7 @@ class MadeFile(TypedDict):
     name: str
     size: int  # bytes
     sha256: str
+    facts: dict[str, Any]  # of the grids: their layout
 
 
 class Answer(TypedDict):
@@ -111,7 +112,8 @@ def make_files(order: Order, source: BinaryIO) -> list[MadeFile]:
     (folder / POSTER).write_bytes(encoded.poster_png)
     (folder / SPRITE).write_bytes(sprite.image)
     (folder / STRIP).write_bytes(strip.image)
-    return [_describe(folder / name) for name in (VIDEO, POSTER, SPRITE, STRIP)]
+    facts = {SPRITE: sprite.facts, STRIP: strip.facts}
+    return [_describe(folder / name, facts.get(name, {})) for name in FILES]
 
 
 def _read_preview(ordered: OrderedPreview, source: BinaryIO) -> Preview:
@@ -138,10 +140,11 @@ def _read_frames(order: Order, source: Any, thumbnails: Thumbnails) -> Iterator[
         yield pixels
 
 
-def _describe(path: Path) -> MadeFile:
+def _describe(path: Path, facts: Mapping[str, Any]) -> MadeFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": path.name, "size": path.stat().st_size, "sha256": sha256}
+    size = path.stat().st_size
+    return {"name": path.name, "size": size, "sha256": sha256, "facts": dict(facts)}
 
 
 def _end_with_parent(at_hand: list[Path]) -> None:

@@ -21,7 +21,10 @@ from celery.signals import (
 from django.conf import settings
 
 from gpu_worker.pulse import Pulse, Watch
+from jobs import tracing
 from jobs.dispatch import KNOCK
+from jobs.metrics import instruments, server
+from jobs.signs import Sign
 
 if TYPE_CHECKING:
     from gpu_worker.runner import Runner
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 25.0  # a drain gets this long to reach the end of a step
+FLUSH_SECONDS = 1.0  # and the last spans this long to reach the traces' collector
 
 _child: "list[Runner]" = []  # the runner of this process, once it is a child
 
@@ -42,8 +46,10 @@ def knock() -> None:
 
 @worker_process_init.connect
 def _start_child(**_: Any) -> None:
+    instruments.start()
     gc.disable()  # torch and diffusers make a million lasting objects: 1.3 of 8.5 s less
     try:
+        tracing.start("worker")
         runner: Runner = importlib.import_module("gpu_worker.runner").start()
     except Exception:
         # A child that cannot render would only be replaced by another one: end the worker, loudly.
@@ -54,7 +60,12 @@ def _start_child(**_: Any) -> None:
     gc.enable()
     _child.append(runner)
     signal.signal(signal.SIGTERM, lambda *_: runner.drain())
-    Pulse(settings.T2V_VAR / "workers", on_orphaned=_end_orphan).start()
+    sign = Sign(settings.T2V_VAR, "worker")
+    Pulse(
+        settings.T2V_VAR / "workers",
+        on_orphaned=_end_orphan,
+        on_beat=lambda: sign.show(runner.hindrance()),
+    ).start()
 
 
 def _end_orphan() -> None:
@@ -67,6 +78,7 @@ def _end_orphan() -> None:
 
 @worker_init.connect
 def _watch_children(**_: Any) -> None:
+    server.start()
     Watch(settings.T2V_VAR / "workers", _children).start()
 
 
@@ -80,6 +92,7 @@ def _end_child(**_: Any) -> None:
         runner.drain()
         if not runner.join(STOP_SECONDS):
             logger.error("the render did not stop in %.0f s; its lease will run out", STOP_SECONDS)
+    tracing.flush(FLUSH_SECONDS)
 
 
 @worker_shutting_down.connect

@@ -2,10 +2,12 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from boto3.exceptions import Boto3Error
@@ -16,6 +18,7 @@ from django.core.files.storage import default_storage
 from s3transfer.exceptions import RetriesExceededError
 
 from jobs.errors import DISK_FULL_ERRNOS
+from jobs.metrics import instruments
 from jobs.models import Artifact
 
 VIDEO = "video.mp4"
@@ -45,6 +48,8 @@ class Stored:
     content_type: str
     size: int  # bytes
     sha256: str
+    # What a page needs to show it: of the two grids their layout (gpu_worker/sheets.py).
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def folder_for(job: UUID, attempt: int) -> str:
@@ -56,21 +61,31 @@ def key_for(job: UUID, attempt: int, name: str) -> str:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def answering(operation: str = "") -> Iterator[None]:
     """Turns what a storage says when it is out of order into StorageUnavailable.
 
-    A full disk (OSError), a missing and an existing file come out as they are.
+    A full disk (OSError), a missing and an existing file come out as they are. operation: as the
+    metrics tell it; empty where the time is not the storage's own.
     """
+    began = time.perf_counter()
+    failed = False
     try:
         yield
     except (FileNotFoundError, FileExistsError):
         raise
     except (BotoCoreError, ClientError, Boto3Error, RetriesExceededError) as error:
+        failed = True
         raise StorageUnavailable(_words(error)) from error
     except OSError as error:
+        failed = True
         if error.errno in DISK_FULL_ERRNOS:
             raise
         raise StorageUnavailable(_words(error)) from error
+    finally:
+        if failed and operation:
+            instruments.storage_failed(operation)
+        elif operation:
+            instruments.storage_answered(operation, time.perf_counter() - began)
 
 
 def _words(error: Exception) -> str:
@@ -88,17 +103,19 @@ def put(
     path: Path,
     *,
     sha256: str | None = None,
+    facts: Mapping[str, Any] | None = None,
     on_read: Callable[[], object] = lambda: None,
 ) -> Stored:
     """Uploads a file in one pass; size and hash are those of the bytes that were sent.
 
     The same bytes under the same key are no conflict: an earlier try whose answer was lost.
-    sha256: what it must be, where that is known; on_read is called as the upload gets on.
+    sha256: what it must be, where that is known; facts go along untouched; on_read is called as the
+    upload gets on.
     Raises StorageConflict, StorageUnavailable, and OSError for a full disk.
     """
     key = key_for(job, attempt, name)
     content_type = CONTENT_TYPES.get(name, "application/octet-stream")
-    with answering():
+    with answering("put"):
         with _Hashed(path, on_read) as file:
             upload = File(file, name=name)
             upload.content_type = content_type  # type: ignore[attr-defined]  # storages reads it
@@ -108,7 +125,14 @@ def put(
             raise StorageConflict(f"{key} is not the file that was made")
         if not (size_of(key) == size if fresh else _is_same(key, size, found)):
             raise StorageConflict(f"{key} is another file than what was sent")
-    return Stored(name=name, key=key, content_type=content_type, size=size, sha256=found)
+    return Stored(
+        name=name,
+        key=key,
+        content_type=content_type,
+        size=size,
+        sha256=found,
+        facts=facts or {},
+    )
 
 
 def _save(key: str, upload: "File[bytes]") -> bool:
@@ -126,7 +150,7 @@ def _save(key: str, upload: "File[bytes]") -> bool:
 
 def size_of(key: str) -> int | None:
     """Bytes; None when there is no such file. Raises StorageUnavailable."""
-    with answering():
+    with answering("size"):
         try:
             return default_storage.size(key)
         except FileNotFoundError:
@@ -134,10 +158,13 @@ def size_of(key: str) -> int | None:
 
 
 def _is_same(key: str, size: int, sha256: str) -> bool:
-    if size_of(key) != size:
-        return False
-    with default_storage.open(key, "rb") as file:
-        return _hash(iter(lambda: file.read(READ_BYTES), b"")) == sha256
+    return size_of(key) == size and sha256_of(key) == sha256
+
+
+def sha256_of(key: str) -> str:
+    """Reads all of it. Raises FileNotFoundError and StorageUnavailable."""
+    with answering(), default_storage.open(key, "rb") as file:
+        return _hash(iter(lambda: file.read(READ_BYTES), b""))
 
 
 def _hash(chunks: Iterator[bytes]) -> str:
@@ -153,7 +180,7 @@ def fetch(key: str, path: Path, *, size: int, sha256: str) -> None:
     Raises FileNotFoundError, StorageConflict when it is another one, StorageUnavailable, and
     OSError for a full disk.
     """
-    with answering(), default_storage.open(key, "rb") as file, path.open("wb") as copy:
+    with answering("get"), default_storage.open(key, "rb") as file, path.open("wb") as copy:
         digest, came = hashlib.sha256(), 0
         while came <= size and (chunk := file.read(READ_BYTES)):
             digest.update(chunk)
@@ -165,13 +192,13 @@ def fetch(key: str, path: Path, *, size: int, sha256: str) -> None:
 
 def delete(key: str) -> None:
     """Nothing happens when it is gone already. Raises StorageUnavailable."""
-    with answering():
+    with answering("delete"):
         default_storage.delete(key)
 
 
 def names_in(job: UUID, attempt: int) -> list[str]:
     """What lies in storage of one attempt. Raises StorageUnavailable."""
-    with answering():
+    with answering("list"):
         try:
             _, names = default_storage.listdir(folder_for(job, attempt))
         except FileNotFoundError:

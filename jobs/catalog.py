@@ -19,6 +19,7 @@ from jobs.spec import Limits, RenderSpec
 TOKEN_SIDE = 16  # pixels a token stands for, in each direction: 8 of the VAE, 2 of the patch
 TOKEN_FRAMES = 6  # frames a token stands for; the first one stands for one frame
 LATENT_CHANNELS = 12  # of Mochi's VAE: rows of a preview map
+INPUTS = frozenset({"image"})  # what a model may take beside a prompt
 
 T = TypeVar("T")
 
@@ -109,6 +110,8 @@ class ModelEntry:
     offered: bool = True  # False: only where T2V_MODELS names it
     qualities: tuple[Quality, ...] = (EXACT,)  # the exact one is always the first
     words: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (part of a prompt, what it may be)
+    inputs: tuple[str, ...] = ()  # of INPUTS
+    in_short: str = ""  # for people: what it understands, in a line
 
     def usual(self, prompt: str, *, seed: int) -> RenderSpec:
         """A render with the model's defaults."""
@@ -224,6 +227,7 @@ def _entry(name: str, values: Mapping[str, Any]) -> ModelEntry:
         names = tuple(quality.name for quality in known["qualities"])
         known["limits"] = _limits({**known.get("limits", {}), "qualities": names})
         known["words"] = _words(known.get("words", {}))
+        known["inputs"] = _inputs(known.get("inputs", []))
         known["defaults"] = _made(Defaults, known.get("defaults", {}), "defaults")
         known["hub"] = _hub(known["hub"]) if "hub" in known else None
         known["files"] = parse_files(known["files"])
@@ -271,6 +275,12 @@ def _words(values: Mapping[str, Any]) -> tuple[tuple[str, tuple[str, ...]], ...]
         if not isinstance(words, list) or not words or not all(isinstance(w, str) for w in words):
             raise ValueError(f"words: {part} is {words!r}, not a list of words")
     return tuple((part, tuple(words)) for part, words in values.items())
+
+
+def _inputs(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not set(map(str, values)) <= INPUTS:
+        raise ValueError(f"inputs: {values!r} is no list of {', '.join(sorted(INPUTS))}")
+    return tuple(values)
 
 
 @cache

@@ -9,20 +9,29 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from asgiref.sync import async_to_sync
 from celery import current_app
+from channels.layers import get_channel_layer
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from jobs import stream
 from jobs.events import Fact
+from jobs.metrics import instruments
 
 logger = logging.getLogger(__name__)
 
 KNOCK = "gpu_worker.knock"  # the task's name: jobs never imports the worker
+DELIVER = "jobs.deliver"  # of jobs/webhooks/tasks.py, which only its own worker loads
+WEB = "web"  # the queue of work that needs no GPU
+CONTROL = "control"  # the channel layer's one group: a channel of each web process
 KNOCK_EXPIRES = 60.0  # seconds; the sweep has knocked again by then
+# Of one pool, not heard yet. A knock wakes one idle worker, which then works until nothing
+# is left; where so many lie there, nobody is idle. Looking costs a tenth of knocking.
+MOST_KNOCKS = 32
 _WARN_EVERY = 30.0  # seconds between two warnings of one kind
 
 
@@ -62,6 +71,7 @@ class Relay:
             try:
                 send()
             except (RedisError, OperationalError, OSError) as error:
+                instruments.redis_failed("relay")
                 self._warn(f"Redis did not take it ({type(error).__name__}); nothing is lost")
             finally:
                 self._queue.task_done()
@@ -83,10 +93,42 @@ def knock(pool: str) -> None:
     _relay.put(partial(_send_knock, pool))
 
 
+def knock_sender() -> None:
+    """Tells whoever sends webhooks that something is due. Returns at once."""
+    _relay.put(_send_knock_to_sender)
+
+
 def announce(owner: int, fact: Fact) -> None:
     """Tells every web process that a job has a new fact. Returns at once."""
     _relay.put(partial(stream.announce, owner, fact))
 
 
+def announce_all(owner: int, facts: Sequence[Fact]) -> None:
+    """The same of many jobs: one place in the relay's queue. Returns at once."""
+    _relay.put(partial(_announce_each, owner, facts))
+
+
+def _announce_each(owner: int, facts: Sequence[Fact]) -> None:
+    for fact in facts:
+        stream.announce(owner, fact)
+
+
+def rights_changed(user: int) -> None:
+    """Tells every web process to look up this user's rights again. Returns at once."""
+    _relay.put(partial(_send_rights_changed, user))
+
+
+def _send_rights_changed(user: int) -> None:
+    layer = get_channel_layer()
+    assert layer is not None
+    async_to_sync(layer.group_send)(CONTROL, {"type": "rights.changed", "user": user})
+
+
+def _send_knock_to_sender() -> None:
+    current_app.send_task(DELIVER, queue=WEB, expires=KNOCK_EXPIRES, retry=False)
+
+
 def _send_knock(pool: str) -> None:
+    if stream.knocks_waiting(pool) >= MOST_KNOCKS:
+        return
     current_app.send_task(KNOCK, queue=f"gpu.{pool}", expires=KNOCK_EXPIRES, retry=False)

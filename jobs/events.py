@@ -1,9 +1,11 @@
 """What happens to a job, in words that travel. Pure: no I/O, no framework.
 
 Facts (`Fact`) are rows of JobEvent: complete, ordered by seq, kept. Ticks and previews are worth
-nothing a second later and live in Redis only. Every message to a viewer is one of these.
+nothing a second later and live in Redis only. Every message to a viewer is one of these; what a
+viewer may say is in jobs/messages.py.
 """
 
+import json
 import struct
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -61,11 +63,56 @@ class Previewed:
     step: int
 
 
-def to_wire(event: Fact | Progressed | Previewed) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The job as it stands (serializers.jobs_to_dicts); its version is its newest fact's seq."""
+
+    job: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """How many jobs of its pool are before a queued one; 1,000 means "1,000 or more"."""
+
+    job: UUID
+    place: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryReplaced:
+    """What the viewer has of the history is not continued: facts from `first` on follow.
+
+    The older ones were pruned, or the database was restored to an earlier state.
+    """
+
+    job: UUID
+    first: int  # seq
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """There is no such job for this viewer; or, without a job, no more connections."""
+
+    job: UUID | None
+    code: str
+    status: int  # as HTTP's
+    message: str
+
+
+Event = Fact | Progressed | Previewed | Snapshot | Placed | HistoryReplaced | Refused
+
+
+def to_wire(event: Event) -> dict[str, Any]:
     """JSON-ready, with the event's name under "type"."""
     wire = asdict(event)
-    wire["job"] = str(event.job)
+    if isinstance(event.job, UUID):
+        wire["job"] = str(event.job)
     return {"type": _NAMES[type(event)], **wire}
+
+
+def to_text(event: Event) -> str:
+    """As a viewer gets it."""
+    return json.dumps(to_wire(event))
 
 
 def from_wire(wire: dict[str, Any]) -> Fact | Progressed | Previewed:
@@ -73,7 +120,11 @@ def from_wire(wire: dict[str, Any]) -> Fact | Progressed | Previewed:
     values = dict(wire)
     kind = values.pop("type")
     values["job"] = UUID(str(values["job"]))
-    return _CLASSES[kind](**values)
+    event = _CLASSES[kind](**values)
+    for name in _NUMBERS & values.keys():
+        if type(values[name]) is not int:  # a bool is none
+            raise TypeError(f"{name} is {values[name]!r}, not a whole number")
+    return event
 
 
 _CLASSES: dict[str, type[Fact] | type[Progressed] | type[Previewed]] = {
@@ -81,7 +132,14 @@ _CLASSES: dict[str, type[Fact] | type[Progressed] | type[Previewed]] = {
     "tick": Progressed,
     "preview": Previewed,
 }
-_NAMES = {cls: name for name, cls in _CLASSES.items()}
+_NUMBERS = frozenset({"seq", "attempt", "step", "steps"})
+_NAMES: dict[type, str] = {
+    **{cls: name for name, cls in _CLASSES.items()},
+    Snapshot: "snapshot",
+    Placed: "place",
+    HistoryReplaced: "history",
+    Refused: "refused",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,8 @@
 """The composer: strings of a browser in, a RenderSpec out."""
 
+import random
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -9,13 +11,15 @@ from jobs import offer
 from jobs.errors import BadSpec
 from jobs.spec import EXACT, MAX_SEED, RenderSpec
 
+MOST_SEEDS = 8  # videos of one form: a row of the studio, and of a phone's thumb
+
 
 class RenderForm(forms.Form):
     """Fields of one render. Each bad value gets its own message at its own field."""
 
     prompt = forms.CharField(
         max_length=10_000,
-        widget=forms.Textarea(attrs={"rows": 3}),
+        widget=forms.Textarea(attrs={"rows": 2}),
         error_messages={"required": "Say what the video should show."},
     )
     model = forms.ChoiceField(choices=[])
@@ -25,8 +29,17 @@ class RenderForm(forms.Form):
     guidance = forms.FloatField()
     seed = forms.IntegerField(
         required=False,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "placeholder": "Random"}),
         help_text="Blank: one is drawn, and kept with the video.",
         error_messages={"invalid": f"A whole number from 0 to {MAX_SEED}, or blank."},
+    )
+    count = forms.IntegerField(
+        label="How many",
+        required=False,
+        min_value=1,
+        max_value=MOST_SEEDS,
+        initial=1,
+        widget=forms.RadioSelect(choices=[(each, each) for each in range(1, MOST_SEEDS + 1)]),
     )
     quality = forms.CharField(
         required=False,
@@ -39,6 +52,10 @@ class RenderForm(forms.Form):
     idempotency_key = forms.CharField(
         max_length=100, widget=forms.HiddenInput, initial=lambda: str(uuid.uuid4())
     )
+
+    # Where the page was opened: a switch in another window moves nothing that is written here.
+    workspace = forms.SlugField(max_length=50, required=False, widget=forms.HiddenInput)
+    remix_of = forms.UUIDField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -73,17 +90,33 @@ class RenderForm(forms.Form):
         """Whether there is nothing to choose, with any model, and nothing to say about it."""
         return len(self._qualities) == 1 and not self["quality"].errors
 
+    def summary(self) -> str:
+        """What stands in the fold, in a line; static/js/options.js writes the same."""
+        size, frames, steps, guidance, seed = (
+            self[name].value() for name in ("size", "frames", "steps", "guidance", "seed")
+        )
+        entry = offer.configured().get(str(self["model"].value()))
+        counted = str(frames).isdecimal() and len(str(frames)) < 10  # as it was typed
+        length = f"{int(frames) / entry.fps:.1f} s" if entry and counted else f"{frames} frames"
+        quality = str(self["quality"].value() or EXACT)
+        parts = [str(size).replace("x", "×"), length, f"{steps} steps", f"guidance {guidance}"]
+        parts += [self._qualities.get(quality, quality)] if quality != EXACT else []
+        return " · ".join([*parts, "random seed" if seed in (None, "") else f"seed {seed}"])
+
     def clean_size(self) -> tuple[int, int]:
         width, _, height = self.cleaned_data["size"].partition("x")
         if not (width.isdecimal() and height.isdecimal()):
             raise forms.ValidationError("Choose a size like 64x64.")
         return int(width), int(height)
 
-    def to_spec(self) -> RenderSpec | None:
-        """None when a value is outside the model's limits; the messages are at the fields then."""
+    def to_specs(self) -> list[RenderSpec]:
+        """One for each seed: those after the first count on from it, or are drawn as it was.
+
+        Empty when a value is outside the model's limits; the messages are at the fields then.
+        """
         given = self.cleaned_data
         try:
-            return offer.make_spec(
+            first = offer.make_spec(
                 model=given["model"],
                 prompt=given["prompt"],
                 size=given["size"],
@@ -96,7 +129,14 @@ class RenderForm(forms.Form):
         except BadSpec as refusal:
             for field, message in refusal.fields.items():
                 self.add_error(field, message)
-            return None
+            return []
+        more = range(1, given["count"] or 1)
+        return [first, *(replace(first, seed=self._seed(first.seed, each)) for each in more)]
+
+    def _seed(self, first: int, place: int) -> int:
+        if self.cleaned_data["seed"] is None:
+            return random.randint(0, MAX_SEED)
+        return (first + place) % (MAX_SEED + 1)
 
 
 def initial_from(spec: RenderSpec) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the database itself refuses, whoever asks: a person in psql, the admin, a bug of ours.
 
 Triggers in PL/pgSQL, written from jobs/lifecycle.py's table. A refusal is a check violation
-(IntegrityError) that names the rule as its constraint. Pure text; jobs/models.py hangs them on.
+(IntegrityError) that names the rule as its constraint. Pure text; jobs/models hangs them on.
 """
 
 import pgtrigger
@@ -25,6 +25,8 @@ def _refuse(rule: str, words: str) -> str:
 
 _JOB_CHANGES = f"""
 IF OLD.state IN ({_FINALS}) THEN
+    OLD.deleted_at := NEW.deleted_at;  -- hidden, or brought back
+    OLD.workspace_id := coalesce(OLD.workspace_id, NEW.workspace_id);  -- of before there were any
     IF NEW IS DISTINCT FROM OLD THEN
         {_refuse("jobs_final_never_changes", "format('job %s is %s for good', OLD.id, OLD.state)")}
     END IF;
@@ -48,18 +50,31 @@ IF OLD.cancel_requested_at IS NOT NULL
     AND NEW.cancel_requested_at IS DISTINCT FROM OLD.cancel_requested_at THEN
     {_refuse("jobs_cancel_stays", "'a cancel that was asked for stays asked for'")}
 END IF;
-IF NEW.id <> OLD.id OR NEW.owner_id <> OLD.owner_id OR NEW.created_at <> OLD.created_at THEN
-    {_refuse("jobs_identity_stays", "'id, owner and birth of a job never change'")}
+IF (NEW.id, NEW.owner_id, NEW.workspace_id, NEW.created_at) IS DISTINCT FROM
+    (OLD.id, OLD.owner_id, coalesce(OLD.workspace_id, NEW.workspace_id), OLD.created_at) THEN
+    {_refuse("jobs_identity_stays", "'id, owner, workspace and birth of a job never change'")}
 END IF;
+NEW.over_quota := NEW.over_quota AND NEW.state = '{State.QUEUED}';  -- who runs has a place
 RETURN NEW;
 """
 
 _JOB_BEGINS = f"""
+IF NEW.workspace_id IS NULL THEN  -- written by a release that knows of none
+    SELECT workspace_id INTO NEW.workspace_id FROM accounts_membership
+    WHERE user_id = NEW.owner_id ORDER BY joined_at, id LIMIT 1;
+    IF NEW.workspace_id IS NULL THEN  -- the owner came by that release as well
+        INSERT INTO accounts_workspace (name, slug)
+        VALUES ('Workspace', 'workspace-' || left(md5(random()::text), 12))
+        RETURNING id INTO NEW.workspace_id;
+        INSERT INTO accounts_membership (workspace_id, user_id, role)
+        VALUES (NEW.workspace_id, NEW.owner_id, 'owner');
+    END IF;
+END IF;
 IF (NEW.state, NEW.attempt, NEW.releases, NEW.version) <> ('{State.QUEUED}', 0, 0, 1) THEN
     {_refuse("jobs_begin_queued", "'a job begins queued, with no attempt, at version 1'")}
 END IF;
 RETURN NEW;
-"""
+"""  # noqa: S608 - written from our own words
 
 _JOB_GOES = f"""
 IF OLD.state NOT IN ({_FINALS}) THEN

@@ -1,198 +1,249 @@
-"""One reader of the ring for each web process, whatever the number of viewers.
+"""Who watches what in this web process, and what it knows of that: viewers and topics.
 
-The ring is the fast way; a slow look into Postgres at the watched jobs covers a dead Redis.
-Viewers are told what is due; they fetch it themselves at their own pace and keep no backlog.
+What is new is read once and encoded once (feeds.py), put into the job's topic (topic.py), and told
+to its viewers, who take it from there at their own pace (viewer.py).
 """
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
-from channels.db import database_sync_to_async
-from django.db import DatabaseError
-from django.db.models import Q
-from redis.exceptions import RedisError
-
-from jobs import queue, stream
+from jobs import stream
 from jobs.events import Fact, Previewed, Progressed
+from jobs.history import News
 from jobs.lifecycle import FINAL
-from jobs.models import Job
+from jobs.metrics import instruments
+from jobs.topic import Topic, Viewer, Watch
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 5.0  # how late a fact can be while Redis is away
-PLACES_SECONDS = 1.0  # at most one look at queue places in this time
-RECONNECT_SECONDS = 1.0
-MAX_SOCKETS = 50  # of one person, in one process
+MAX_VIEWERS = 50  # of one person, in one process
 REMEMBERED = 1000  # newest ticks, for viewers that come in the middle
+STUMBLED_SECONDS = 1.0
+GIVE_SECONDS = 1.0  # one preview to all who watch; sending it waits for nothing
+CANCEL_SECONDS = 0.1  # until a work that goes on is cancelled once more
 
 
-class TooManySockets(Exception):
+class TooManyViewers(Exception):
     """One person has as many pages open on this process as one may have."""
 
 
-class Viewer(Protocol):
-    """A page's socket, as the hub sees it. None of these may block or wait."""
-
-    owner: int  # the user's id
-
-    def watched(self) -> Iterable[UUID]: ...
-    def wants(self, job: UUID, owner: int) -> bool: ...
-    def shown(self, job: UUID) -> int: ...
-    def fact_due(self, job: UUID) -> None: ...
-    def ticked(self, tick: Progressed) -> None: ...
-    def preview_due(self, previewed: Previewed) -> None: ...
-    def placed(self, job: UUID, place: int) -> None: ...
-
-
 class Hub:
-    def __init__(self) -> None:
-        self.client = stream.follower()
-        self._viewers: set[Viewer] = set()
+    def __init__(self, works: Sequence[Callable[["Hub"], Awaitable[None]]]) -> None:
+        """works run for ever while there are viewers."""
+        self.viewers: set[Viewer] = set()
+        self.followers: dict[int, set[Viewer]] = {}  # by owner: who follows all of their own jobs
+        self.topics: dict[UUID, Topic] = {}
+        self.stale: dict[UUID, Topic] = {}  # Postgres knows more of them
+        self.hungry: dict[UUID, Topic] = {}  # a viewer has room for a newer preview
+        self.suspects: set[int] = set()  # users whose rights changed just now
+        self.news, self.previews = asyncio.Event(), asyncio.Event()  # stale, hungry have some
+        self.queue_moved, self.alarm = asyncio.Event(), asyncio.Event()
+        self._works = works
         self._tasks: list[asyncio.Task[None]] = []
-        self._ticks: OrderedDict[UUID, tuple[int, Progressed]] = OrderedDict()
-        self._previews: OrderedDict[UUID, Previewed] = OrderedDict()
-        self._queue_moved = asyncio.Event()
+        self._recent: OrderedDict[UUID, tuple[Progressed, str]] = OrderedDict()
+
+    # --- Viewers come and go --------------------------------------------------------------
 
     def join(self, viewer: Viewer) -> None:
-        """Raises TooManySockets."""
-        if sum(other.owner == viewer.owner for other in self._viewers) >= MAX_SOCKETS:
-            raise TooManySockets
-        self._viewers.add(viewer)
+        """Raises TooManyViewers."""
+        if sum(other.owner == viewer.owner for other in self.viewers) >= MAX_VIEWERS:
+            raise TooManyViewers
+        self.viewers.add(viewer)
+        instruments.opened(viewer.kind)
         if not self._tasks:
-            self._tasks = [
-                asyncio.create_task(_for_ever(self._follow), name="ring"),
-                asyncio.create_task(_for_ever(self._poll), name="poll"),
-                asyncio.create_task(_for_ever(self._places), name="places"),
-            ]
+            self._tasks = [asyncio.create_task(self._for_ever(work)) for work in self._works]
 
     async def leave(self, viewer: Viewer) -> None:
         """The last viewer out ends the reading."""
-        self._viewers.discard(viewer)
-        if self._viewers or not self._tasks:
+        if viewer in self.viewers:
+            self.viewers.remove(viewer)
+            instruments.closed(viewer.kind)
+        self.unfollow(viewer)
+        for topic in viewer.topics():
+            self.unwatch(viewer, topic)
+        if self.viewers or not self._tasks:
             return
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if not self._viewers:
-            self._ticks.clear()
-            self._previews.clear()
-            await self.client.aclose()
+        for known in (self._recent, self.topics, self.stale, self.hungry):
+            known.clear()
+        pending, self._tasks = set(self._tasks), []
+        while pending:  # a Redis client that is just connecting swallows a cancel
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_SECONDS)
 
-    def catch_up(self, viewer: Viewer, job: UUID) -> None:
+    def watch(self, viewer: Viewer, job: UUID, owner: int) -> Watch:
+        """Call it when the job was just read; a new topic is read once more: nothing is missed."""
+        topic = self.topic(job, owner)
+        watch = topic.watchers[viewer] = Watch(topic)
+        return watch
+
+    def unwatch(self, viewer: Viewer, topic: Topic) -> None:
+        topic.watchers.pop(viewer, None)
+        self._drop_unless_wanted(topic)
+
+    def follow(self, viewer: Viewer) -> None:
+        """All of the viewer's own jobs, those too that do not exist yet."""
+        self.followers.setdefault(viewer.owner, set()).add(viewer)
+
+    def unfollow(self, viewer: Viewer) -> None:
+        others = self.followers.get(viewer.owner, set())
+        others.discard(viewer)
+        if not others and self.followers.pop(viewer.owner, None) is not None:
+            for topic in [t for t in self.topics.values() if t.owner == viewer.owner]:
+                self._drop_unless_wanted(topic)
+
+    def topic(self, job: UUID, owner: int) -> Topic:
+        """The one there is, or a new one, which is then read. Somebody must want it."""
+        topic = self.topics.get(job)
+        if topic is None:
+            self.topics[job] = topic = Topic(job, owner)
+            if job in self._recent:
+                topic.takes_tick(*self._recent[job])
+            self.read_again(topic)
+        return topic
+
+    def catch_up(self, viewer: Viewer, topic: Topic) -> None:
         """Tells a new viewer of a job what passed just before."""
-        if job in self._ticks:
-            viewer.ticked(self._ticks[job][1])
-        if job in self._previews:
-            viewer.preview_due(self._previews[job])
-        self._queue_moved.set()
+        if topic.tick:
+            viewer.tick_due(topic)
+        if topic.queued:
+            if topic.place:
+                viewer.place_due(topic)
+            self.queue_moved.set()
+        if viewer in topic.watchers:
+            self.want_preview(topic)
 
-    # --- The fast way -------------------------------------------------------------------
+    def want_preview(self, topic: Topic) -> None:
+        """Looks whether there is a newer one than the topic's."""
+        if not topic.final:
+            self.hungry[topic.job] = topic
+            self.previews.set()
 
-    async def _follow(self) -> None:
-        last = ""
-        while True:
+    def read_again(self, topic: Topic) -> None:
+        """Postgres knows more of it, or may."""
+        self.stale[topic.job] = topic
+        self.news.set()
+
+    def _audience(self, topic: Topic) -> Iterator[Viewer]:
+        yield from topic.watchers
+        for viewer in self.followers.get(topic.owner, ()):
+            if viewer not in topic.watchers and viewer.may_follow(topic):
+                yield viewer
+
+    def _drop_unless_wanted(self, topic: Topic) -> None:
+        if topic.watchers or (topic.owner in self.followers and not topic.final):
+            return
+        if self.topics.get(topic.job) is topic:
+            del self.topics[topic.job]
+
+    # --- From the feeds -------------------------------------------------------------------
+
+    def take(self, entries: Iterable[stream.Entry]) -> None:
+        """Of the ring, in its order."""
+        for entry in entries:
             try:
-                if not last:
-                    last, entries = await stream.recent(self.client, 200)
-                else:
-                    last, entries = await stream.after(self.client, last)
-            except (RedisError, OSError) as error:
-                logger.warning("the ring cannot be read (%s); trying again", type(error).__name__)
-                await asyncio.sleep(RECONNECT_SECONDS)
-                last = ""  # a Redis that came back empty counts from the start again
-                continue
-            for entry in entries:
                 self._take(entry)
+            except Exception:  # of one job; the others' go on
+                logger.exception("an entry of the ring about job %s broke", entry.event.job)
 
     def _take(self, entry: stream.Entry) -> None:
         event = entry.event
-        if isinstance(event, Fact):
-            self._queue_moved.set()
+        if isinstance(event, Progressed):
+            self._remember(event, entry.text)
+        elif isinstance(event, Fact):
+            self.queue_moved.set()
             if event.state in FINAL:
-                self._ticks.pop(event.job, None)
-                self._previews.pop(event.job, None)
+                self._recent.pop(event.job, None)
+        topic = self.topics.get(event.job)
+        if topic is not None:
+            self._tell(topic, event, entry.text)
+        elif isinstance(event, Fact) and entry.owner in self.followers:
+            self.topic(event.job, entry.owner)  # a late tick of an ended job brings nothing back
+
+    def _tell(self, topic: Topic, event: Fact | Progressed | Previewed, text: str) -> None:
+        if isinstance(event, Fact):
+            if event.seq > topic.version:
+                self.read_again(topic)
         elif isinstance(event, Progressed):
-            _remember(self._ticks, event.job, (entry.owner, event))
-        else:
-            _remember(self._previews, event.job, event)
-        for viewer in self._viewers:
-            if not viewer.wants(event.job, entry.owner):
-                continue
-            if isinstance(event, Fact):
-                viewer.fact_due(event.job)
-            elif isinstance(event, Progressed):
-                viewer.ticked(event)
-            else:
-                viewer.preview_due(event)
+            if topic.takes_tick(event, text):
+                for viewer in self._audience(topic):
+                    viewer.tick_due(topic)
+        elif topic.hears_of(event) and any(viewer.has_room() for viewer in topic.watchers):
+            self.want_preview(topic)
 
-    # --- The sure way -------------------------------------------------------------------
+    def _remember(self, tick: Progressed, text: str) -> None:
+        known = self._recent.get(tick.job)
+        if known is not None and (tick.attempt, tick.step) < (known[0].attempt, known[0].step):
+            return
+        self._recent[tick.job] = (tick, text)
+        self._recent.move_to_end(tick.job)
+        while len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
 
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            watched = {job for viewer in self._viewers for job in viewer.watched()}
-            owners = {viewer.owner for viewer in self._viewers}
-            try:
-                rows = await database_sync_to_async(_versions_now)(watched, owners)
-            except DatabaseError as error:
-                logger.warning("Postgres did not answer (%s); trying again", type(error).__name__)
-                continue
-            for job, owner, version in rows:
-                for viewer in self._viewers:
-                    if viewer.wants(job, owner) and viewer.shown(job) < version:
-                        viewer.fact_due(job)
-            self._queue_moved.set()
-
-    async def _places(self) -> None:
-        while True:
-            await self._queue_moved.wait()
-            self._queue_moved.clear()
-            watched = {job for viewer in self._viewers for job in viewer.watched()}
-            try:
-                places = await database_sync_to_async(queue.places)(watched)
-            except DatabaseError as error:
-                logger.warning("Postgres did not answer (%s); trying again", type(error).__name__)
-                places = {}
-            for viewer in self._viewers:
-                for job in viewer.watched():
-                    if job in places:
-                        viewer.placed(job, places[job])
-            await asyncio.sleep(PLACES_SECONDS)
-
-
-async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
-    """A bug in one of the three must not leave every page of this process dead but open."""
-    while True:
+    async def take_preview(self, topic: Topic, message: bytes) -> None:
+        """The same as the last one is for a viewer that came since."""
+        with suppress(ValueError):  # another version's, in the middle of an update
+            topic.takes_preview(message)
+        if topic.preview is None:
+            return
+        now_served: Viewer | None = None
         try:
-            await work()
-        except Exception:
-            logger.exception("the live side stumbled; it goes on")
-            await asyncio.sleep(RECONNECT_SECONDS)
+            async with asyncio.timeout(GIVE_SECONDS):
+                for now_served, watch in list(topic.watchers.items()):
+                    await now_served.give_preview(watch)
+        except TimeoutError:
+            if now_served is not None:
+                now_served.broken()  # its server makes us wait, and with us everybody
 
+    def take_news(self, topic: Topic, news: News | None) -> None:
+        """None: the job was deleted."""
+        if news is None:
+            self.topics.pop(topic.job, None)
+            for viewer in list(topic.watchers):
+                viewer.gone(topic.job)
+            return
+        new, topic.workspace = not topic.workspace, news.workspace
+        known = topic.version
+        if topic.becomes(
+            version=news.version,
+            state=news.state,
+            attempt=news.attempt,
+            text=news.snapshot,
+            facts=news.facts,
+        ):
+            for viewer in list(self._audience(topic)):
+                viewer.news_due(topic)
+                if known and news.at is not None:  # not of what is read for the first time
+                    instruments.handed_over(time.time() - news.at)
+                if new and topic.tick:  # which came before anybody knew whose it is
+                    viewer.tick_due(topic)
+        self._drop_unless_wanted(topic)
 
-def _remember(known: OrderedDict[UUID, Any], job: UUID, value: Any) -> None:
-    known[job] = value
-    known.move_to_end(job)
-    while len(known) > REMEMBERED:
-        known.popitem(last=False)
+    def history_lost(self, topic: Topic) -> None:
+        """Postgres says less than it did, or something else."""
+        logger.warning("the history of job %s went back; its viewers begin anew", topic.job)
+        topic.forget()
+        self._recent.pop(topic.job, None)
+        for viewer in list(self._audience(topic)):
+            viewer.history_lost(topic)
+        self.read_again(topic)
 
+    def take_place(self, job: UUID, place: int) -> None:
+        topic = self.topics.get(job)
+        if topic is not None and topic.queued and topic.takes_place(place):
+            for viewer in self._audience(topic):
+                viewer.place_due(topic)
 
-def _versions_now(watched: set[UUID], owners: set[int]) -> list[tuple[UUID, int, int]]:
-    """(job, owner, version) of the watched jobs and of the owners' unfinished ones."""
-    live = Q(owner__in=owners) & ~Q(state__in=FINAL)
-    rows = Job.objects.filter(Q(pk__in=watched) | live)
-    return list(rows.values_list("pk", "owner_id", "version")[:5000])
-
-
-_hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = WeakKeyDictionary()
-
-
-def hub() -> Hub:
-    """The hub of the running event loop."""
-    return _hubs.setdefault(asyncio.get_running_loop(), Hub())
+    async def _for_ever(self, work: Callable[["Hub"], Awaitable[None]]) -> None:
+        """A bug in one of them must not leave every page of this process dead but open."""
+        while True:
+            try:
+                await work(self)
+            except Exception:
+                logger.exception("the live side stumbled; it goes on")
+                await asyncio.sleep(STUMBLED_SECONDS)

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from jobs import dispatch
+from jobs import dispatch, places
 from jobs.events import Fact
 from jobs.lifecycle import (
     FINAL,
@@ -26,6 +26,7 @@ from jobs.lifecycle import (
     target,
 )
 from jobs.models import Attempt, Checkpoint, Job, JobEvent
+from jobs.webhooks import outbox
 
 LONGEST_DELAY_SECONDS = 900.0
 RELEASED_TOO_OFTEN = (
@@ -139,11 +140,24 @@ def move(
     return True
 
 
+_TOLD = (
+    *("version", "state", "attempt", "owner_id", "workspace_id"),
+    *("pool", "finished_at", "error_code"),
+)
+# These wait for a time to come, and need no place to run in until then.
+_GIVE_BACK = {KINDS[Move.REQUEUE], KINDS[Move.RELEASE]}
+
+
 def record(job_id: UUID, kind: str, **data: str) -> None:
     """The event of the row as it stands in this transaction, announced after the commit."""
-    job = Job.objects.only("version", "state", "attempt", "owner_id", "pool").get(pk=job_id)
+    job = Job.objects.only(*_TOLD).get(pk=job_id)
+    record_of(job, kind, **data)
+
+
+def record_of(job: Job, kind: str, **data: str) -> None:
+    """The same of a row that this transaction has just written or locked, and not changed since."""
     event = JobEvent.objects.create(
-        job_id=job_id,
+        job_id=job.pk,
         seq=job.version,
         kind=kind,
         state=job.state,
@@ -151,6 +165,10 @@ def record(job_id: UUID, kind: str, **data: str) -> None:
         data={key: value for key, value in data.items() if value},
     )
     transaction.on_commit(partial(dispatch.announce, job.owner_id, as_fact(event)))
+    if job.state in FINAL:
+        outbox.tell(job)
+    if job.state in FINAL or kind in _GIVE_BACK:
+        places.settle_after_commit(job.workspace_id)
     if job.state == State.QUEUED:
         knock_after_commit(job.pool)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from jobs import catalog, spec
+from jobs import catalog, models_switch, spec
 from jobs.catalog import ModelEntry
-from jobs.errors import BadSpec
+from jobs.errors import BadSpec, ModelOff
+from jobs.metrics import instruments
 from jobs.spec import EXACT, MAX_SEED, RenderSpec
 
 
@@ -28,8 +29,8 @@ def _placed(file: Path, folder: Path) -> dict[str, ModelEntry]:
     }
 
 
-def models() -> dict[str, ModelEntry]:
-    """What is on the page, by name and in its order; the first is the default.
+def configured() -> dict[str, ModelEntry]:
+    """What this site has on offer by its files and settings, by name and in their order.
 
     Raises ImproperlyConfigured when T2V_MODELS names a model that the models file has not.
     """
@@ -43,12 +44,34 @@ def models() -> dict[str, ModelEntry]:
     return {name: entries[name] for name in settings.T2V_MODELS}
 
 
+def models() -> dict[str, ModelEntry]:
+    """What one may ask for now: configured, less what operators switched off or narrowed.
+
+    The first is the default.
+    """
+    return models_switch.on_offer(configured())
+
+
 def find(name: str, *, among: Mapping[str, ModelEntry] | None = None) -> ModelEntry:
-    """Raises BadSpec when the model is not among those given, or those on offer."""
+    """Raises BadSpec when the model is not among those given, or those on offer.
+
+    ModelOff, which is a BadSpec, for one that operators have switched off.
+    """
     offered = models() if among is None else among
     if name not in offered:
+        if among is None:
+            refuse_off(name)
         raise BadSpec({"model": f"There is no model {name!r}; choose {', '.join(offered)}."})
     return offered[name]
+
+
+def refuse_off(name: str) -> None:
+    """Raises ModelOff for one that operators have switched off."""
+    offered = models()
+    if name in configured() and name not in offered:
+        note = models_switch.switches()[name].note
+        instruments.refused(ModelOff.code)
+        raise ModelOff(name, note=note, others=", ".join(offered))
 
 
 def make_spec(
@@ -67,7 +90,7 @@ def make_spec(
 
     among are the models to choose from; those on offer when it is None.
     """
-    entry = find(model or next(iter(models())), among=among)
+    entry = find(model or next(iter(models() if among is None else configured())), among=among)
     usual = entry.defaults
     width, height = size or (usual.width, usual.height)
     asked = RenderSpec(
@@ -87,6 +110,6 @@ def make_spec(
 
 def quality_title(model: str, quality: str) -> str:
     """For people; the bare name where the model, or its quality, is no longer on offer."""
-    entry = models().get(model)
+    entry = configured().get(model)
     titles = {each.name: each.title for each in entry.qualities} if entry else {}
     return titles.get(quality, quality)

@@ -1,51 +1,34 @@
 """What runs, waits and is parked now, and who works: for operators, at a bounded cost.
 
-Each list shows SHOWN rows, and counts to COUNTED: no statement here reads a whole table, however
-long the queue is.
+Each list shows SHOWN rows and goes on where a mark says; no statement here reads a whole table,
+however long the queue is.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
-from uuid import UUID
+from typing import Generic, TypeVar
 
 from django.db import connection
-from django.db.models import Exists, OuterRef
+from django.db.models import Q
 
+from jobs import crew, dead_letters, estimates, line, places
+from jobs.crew import Held, Working, by_holder, holder_of, seat_of, working
+from jobs.cursors import Cursor
+from jobs.dead_letters import Letters, Parked, newest_attempts, to_show
+from jobs.durations import about
+from jobs.estimates import Estimate, Look
 from jobs.lifecycle import State
-from jobs.models import Attempt, Job, JobEvent, JobRequest, Worker
+from jobs.line import Mark
+from jobs.models import Job, JobEvent, Worker
+from jobs.sieve import Sieve
+from jobs.turns import in_turn
 from jobs.waiting import Seat, Waiter, why
 
 SHOWN = 50  # rows of each list
-COUNTED = 1_000  # beyond it, a person only wants to know "many"
+LATE = timedelta(seconds=30)  # of a lease, which a worker renews every 10 s of its 60
 T = TypeVar("T")
-
-# The first of each pool, in the order of claims, by a look into the index jobs_queue for each.
-_NEXT = """
-WITH RECURSIVE pools AS (
-    (SELECT pool FROM jobs_job WHERE state = 'queued'
-     ORDER BY pool, priority * -1, run_at, id LIMIT 1)
-    UNION ALL
-    SELECT next.pool FROM pools, LATERAL (
-        SELECT job.pool FROM jobs_job AS job WHERE state = 'queued' AND job.pool > pools.pool
-        ORDER BY job.pool, job.priority * -1, job.run_at, job.id LIMIT 1) AS next
-)
-SELECT first.id, first.place, first.before FROM pools, LATERAL (
-    SELECT id, row_number() OVER queue AS place,
-        count(*) FILTER (WHERE run_at <= statement_timestamp()) OVER queue
-            - (run_at <= statement_timestamp())::int AS before
-    FROM (SELECT id, priority, run_at FROM jobs_job
-          WHERE state = 'queued' AND pool = pools.pool
-          ORDER BY priority * -1, run_at, id LIMIT %(shown)s) AS head
-    WINDOW queue AS (ORDER BY priority * -1, run_at, id ROWS UNBOUNDED PRECEDING)
-) AS first
-ORDER BY first.place, pools.pool LIMIT %(shown)s
-"""
-_COUNT_WAITING = """
-SELECT count(*) FROM (SELECT 1 FROM jobs_job WHERE state = 'queued'
-    ORDER BY pool, priority * -1, run_at, id LIMIT %(counted)s) AS waiting
-"""
+ALL = Sieve()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +36,19 @@ class Listed(Generic[T]):
     """The first rows of a list, and how long it is."""
 
     rows: list[T]
-    count: int  # at most COUNTED
+    count: int  # at most `most`
+    most: int = crew.COUNTED  # beyond it, a person only wants to know "many"
 
     @property
     def more(self) -> str:
         """How many are not shown, as words; empty when none is."""
-        if self.count >= COUNTED:
-            return f"{COUNTED - len(self.rows):,} or more"
-        return f"{self.count - len(self.rows)}" if self.count > len(self.rows) else ""
+        if self.count >= self.most:
+            return f"{self.most - len(self.rows):,} or more"
+        return f"{self.count - len(self.rows):,}" if self.count > len(self.rows) else ""
 
     @property
     def total(self) -> str:
-        return f"{COUNTED:,} or more" if self.count >= COUNTED else str(self.count)
+        return f"{self.most:,} or more" if self.count >= self.most else f"{self.count:,}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,187 +58,240 @@ class Running:
     steps: int
     lease_left: timedelta  # negative: the sweep takes it back
     resumed_from: int | None  # step; None when this attempt began from noise
+    estimate: Estimate
+
+    @property
+    def clip_seconds(self) -> float:
+        spec = self.job.request.spec
+        return float(spec.get("frames", 1)) / float(spec.get("fps", 0) or 1)
+
+    @property
+    def lease(self) -> str:
+        """good, late or over."""
+        if self.lease_left <= timedelta(0):
+            return "over"
+        return "late" if self.lease_left < LATE else "good"
+
+    @property
+    def lease_words(self) -> str:
+        """Not to the second: what is well stays the same words."""
+        return {
+            "good": "Lease renewed in time",
+            "late": "Lease not renewed for more than 30 s",
+            "over": "Lease is over: it is taken back",
+        }[self.lease]
+
+    @property
+    def left(self) -> str:
+        seconds = self.estimate.eta_seconds
+        return "" if seconds is None else f"{about(seconds)} left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     job: Job
-    place: int  # from 1, in its pool
+    place: int  # from 1, in its pool; 0 of one that is held, and has none
     why: str
+    estimate: Estimate
+
+    @property
+    def expected(self) -> str:
+        """When it begins and ends; empty where nobody knows."""
+        wait, eta = self.estimate.wait_seconds, self.estimate.eta_seconds
+        if wait is None:
+            return ""
+        starts = f"Starts in {about(wait)}"
+        return starts if eta is None else f"{starts}, done in {about(eta)}"
+
+    @property
+    def place_words(self) -> str:
+        if not self.place:
+            return "–"
+        return f"{line.COUNTED:,}+" if self.place > line.COUNTED else f"{self.place:,}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parked:
-    job: Job
-    worker: str  # of its last attempt
+class Marks:
+    """From where on each list is shown; None: from its head."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Working:
-    worker: Worker
-    lives: bool
-    holds: list[UUID]  # jobs
-    words: str  # what it does, or why it takes no job
+    running: Mark | None = None
+    waiting: Mark | None = None
+    parked: Cursor | None = None
+    cause: str | None = None  # of the parked ones only these
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     now: datetime  # Postgres' own
     running: Listed[Running]
+    running_next: Mark | None
     waiting: Listed[Waiting]
+    waiting_next: Mark | None
+    waiting_cut: bool  # the sieve found no more in as many as one look goes through
+    held: int  # of those who wait: they have no place to run in
     parked: Listed[Parked]  # those that nobody tried again
+    letters: Letters
     workers: Listed[Working]
+    looks: Mapping[str, Look]  # of each pool, as the sweep saw it lately
+    pools: list[str]  # in which somebody works or is known to have worked
+
+    @property
+    def up(self) -> list[Working]:
+        return [each for each in self.workers.rows if each.lives]
+
+    @property
+    def gone(self) -> list[Working]:
+        return [each for each in self.workers.rows if not each.lives]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
-    job: UUID
-    worker: str  # name/incarnation
-    started_at: datetime
-    lease_until: datetime
-
-
-def look() -> Overview:
-    """Raises DatabaseError."""
-    now: datetime = _rows("SELECT statement_timestamp()")[0][0]
-    held = _held()
-    known = list(Worker.objects.order_by("-seen_at", "name")[:COUNTED])
-    holds = _by_holder(held, now)
-    seats = {worker.name: _seat(worker, holds) for worker in known}
+def look(sieve: Sieve = ALL, marks: Marks | None = None) -> Overview:
+    """The same number of queries however long the lists are. Raises DatabaseError."""
+    marks = marks or Marks()
+    now = _now()
+    held, known = crew.held(), crew.known()
+    holds = by_holder(held, now)
+    seats = [seat_of(each, holds=len(holds.get(holder_of(each), []))) for each in known]
+    # In the order in which jobs move: whoever moves meanwhile is found twice, not lost.
+    waiting = line.page(sieve, after=marks.waiting, shown=SHOWN)
+    lengths = line.lengths()
+    looks = estimates.looks()
+    rows = _waiting(waiting.stands, seats, looks=looks, now=now)
+    running, running_next = _running(sieve, marks.running, held, looks=looks, now=now)
+    letters = dead_letters.look(sieve, shown=SHOWN, after=marks.parked, cause=marks.cause)
+    parked = {each.job.pk for each in letters.rows}
+    running = replace(running, rows=[each for each in running.rows if each.job.pk not in parked])
+    moved = parked | {each.job.pk for each in running.rows}
+    rows = _in_turn(running.rows, [each for each in rows if each.job.pk not in moved], looks)
     return Overview(
         now=now,
-        running=_running(held, now),
-        waiting=_waiting(list(seats.values()), now),
-        parked=_parked(),
-        workers=Listed(
-            rows=[_working(worker, seats[worker.name], holds, now) for worker in known[:SHOWN]],
-            count=len(known),
+        running=running,
+        running_next=running_next,
+        waiting=Listed(
+            rows=rows,
+            count=max(min(lengths.line + lengths.held, line.COUNTED), len(rows)),
+            most=line.COUNTED,
         ),
+        waiting_next=waiting.next,
+        waiting_cut=waiting.cut,
+        held=lengths.held,
+        parked=Listed(rows=letters.rows, count=letters.count, most=dead_letters.COUNTED),
+        letters=letters,
+        workers=_crew([each for each in known if sieve.pool in {None, each.pool}], holds, now),
+        looks=looks,
+        pools=sorted({each.pool for each in known})[: line.POOLS],
     )
 
 
-def _rows(statement: str, **values: int) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+def workers() -> Listed[Working]:
+    """Three queries. Raises DatabaseError."""
+    now = _now()
+    return _crew(crew.known(), by_holder(crew.held(), now), now)
 
 
-def _held() -> list[_Held]:
-    rows = Job.objects.filter(state=State.RUNNING).order_by("lease_until")
-    return [
-        _Held(job=job, worker=worker, started_at=started, lease_until=until)
-        for job, worker, started, until in rows.values_list(
-            "pk", "worker", "started_at", "lease_until"
-        )[:COUNTED]
-        if started is not None and until is not None  # as the constraints say
+def look_at(worker: Worker) -> Working:
+    """One worker as it is now. Raises DatabaseError."""
+    now = _now()
+    return _crew([worker], by_holder(crew.held(), now), now).rows[0]
+
+
+def _crew(known: list[Worker], holds: Mapping[str, list[Held]], now: datetime) -> Listed[Working]:
+    """Those seen last, by name, and those that are gone at the end: a sign of life moves nobody."""
+    rows = [
+        working(each, seat_of(each, holds=len(holds.get(holder_of(each), []))), holds, now)
+        for each in known[:SHOWN]
     ]
+    rows.sort(key=lambda each: (not each.lives, each.worker.name))
+    return Listed(rows=rows, count=len(known))
 
 
-def _by_holder(held: Iterable[_Held], now: datetime) -> dict[str, list[UUID]]:
-    """Under an unbroken lease; the key is name/incarnation."""
-    holders: dict[str, list[UUID]] = {}
-    for each in held:
-        if each.lease_until > now:
-            holders.setdefault(each.worker, []).append(each.job)
-    return holders
+def _now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now
 
 
-def _holder(worker: Worker) -> str:
-    return f"{worker.name}/{worker.incarnation}"
-
-
-def _seat(worker: Worker, holds: dict[str, list[UUID]]) -> Seat:
-    return Seat(
-        name=worker.name,
-        pool=worker.pool,
-        seen_at=worker.seen_at,
-        started_at=worker.started_at,
-        ready=worker.ready_at is not None,
-        draining_since=worker.drain_requested_at,
-        trouble=worker.trouble,
-        holds=len(holds.get(_holder(worker), [])),
-    )
-
-
-def _working(worker: Worker, seat: Seat, holds: dict[str, list[UUID]], now: datetime) -> Working:
-    jobs = holds.get(_holder(worker), [])
-    hindrance = seat.hindrance(now).removeprefix(worker.name).lstrip(": ")
-    return Working(
-        worker=worker,
-        lives=seat.lives(now),
-        holds=jobs,
-        words=hindrance or ("renders" if jobs else "idle"),
-    )
-
-
-def _running(held: list[_Held], now: datetime) -> Listed[Running]:
-    newest = sorted(held, key=lambda each: each.started_at, reverse=True)[:SHOWN]
-    ids = [each.job for each in newest]
-    jobs = Job.objects.filter(state=State.RUNNING).select_related("owner", "request").in_bulk(ids)
+def _running(
+    sieve: Sieve,
+    after: Mark | None,
+    held: list[Held],
+    *,
+    looks: Mapping[str, Look],
+    now: datetime,
+) -> tuple[Listed[Running], Mark | None]:
+    """Those that have run longest first: new ones move nobody's row."""
+    jobs = sieve.of(Job.objects.filter(state=State.RUNNING))
+    if after is not None:
+        same = Q(started_at=after.run_at, pk__gt=after.job)
+        jobs = jobs.filter(Q(started_at__gt=after.run_at) | same)
+    found = list(to_show(jobs).order_by("started_at", "pk")[: SHOWN + 1])
+    rows = found[:SHOWN]
+    expected = estimates.for_jobs(rows, known=looks)
     resumed = {
         (event.job_id, event.attempt): int(event.data["step"])
-        for event in JobEvent.objects.filter(job__in=ids, kind="resumed")
+        for event in JobEvent.objects.filter(job__in=[job.pk for job in rows], kind="resumed")
     }
-    rows = [
+    listed = [
         Running(
             job=job,
             worker=job.worker.partition("/")[0],
             steps=int(job.request.spec.get("steps", 0)),
             lease_left=job.lease_until - now,
             resumed_from=resumed.get((job.pk, job.attempt)),
+            estimate=expected[job.pk],
         )
-        for job in (jobs[key] for key in ids if key in jobs)  # without those that just ended
-        if job.lease_until is not None
+        for job in rows
+        if job.lease_until is not None  # as the constraints say
     ]
-    return Listed(rows=rows, count=len(held) - (len(newest) - len(rows)))
+    mark = None
+    if len(found) > SHOWN and rows[-1].started_at is not None:
+        mark = Mark(among="running", rank=0, run_at=rows[-1].started_at, job=rows[-1].pk)
+    return Listed(rows=listed, count=max(len(held), len(listed))), mark
 
 
-def _waiting(seats: list[Seat], now: datetime) -> Listed[Waiting]:
-    next_ones = _rows(_NEXT, shown=SHOWN)
-    count = _rows(_COUNT_WAITING, counted=COUNTED)[0][0] if next_ones else 0
-    queued = Job.objects.filter(state=State.QUEUED).select_related("owner", "request")
-    jobs = queued.in_bulk([row[0] for row in next_ones])
+def _in_turn(
+    running: list[Running], waiting: list[Waiting], looks: Mapping[str, Look]
+) -> list[Waiting]:
+    every: list[Running | Waiting] = [*running, *waiting]
+    known = {each.job.pk: each.estimate for each in every}
+    turns = in_turn([each.job for each in every], known, looks)
+    return [replace(each, estimate=turns[each.job.pk]) for each in waiting]
+
+
+def _waiting(
+    stands: list[line.Stand], seats: list[Seat], *, looks: Mapping[str, Look], now: datetime
+) -> list[Waiting]:
+    queued = to_show(Job.objects.filter(state=State.QUEUED))
+    jobs = queued.in_bulk([stand.job for stand in stands])
+    later = [job.pk for job in jobs.values() if job.run_at > now]
     setbacks = {
         attempt.job_id: attempt.error_message or "it was handed back."
-        for attempt in _newest_attempts([job.pk for job in jobs.values() if job.run_at > now])
+        for attempt in newest_attempts(later)
     }
+    before = {stand.job: max(0, stand.place - 1) for stand in stands}
+    expected = estimates.for_jobs(
+        list(jobs.values()), places=before, counted=line.COUNTED, known=looks
+    )
+    held = places.words(jobs.values())
     rows = []
-    for key, place, before in next_ones:
-        job = jobs.get(key)
+    for stand in stands:
+        job = jobs.get(stand.job)
         if job is None:  # it has just been claimed
             continue
         waiter = Waiter(
             pool=job.pool,
             run_at=job.run_at,
             deadline=None if job.attempt else job.deadline,
-            before=before,
+            before=stand.before,
             setback=setbacks.get(job.pk, ""),
+            held=held.get(job.pk, ""),
         )
-        rows.append(Waiting(job=job, place=place, why=why(waiter, seats, now)))
-    return Listed(rows=rows, count=max(count, len(rows)))
-
-
-def _parked() -> Listed[Parked]:
-    """Of the newest COUNTED; those that were tried again stay parked, and are done with."""
-    retried = Exists(JobRequest.objects.filter(retry_of=OuterRef("pk"), retry_of__isnull=False))
-    newest = Job.objects.filter(state=State.PARKED).order_by("-finished_at", "-pk")
-    keys = [
-        key
-        for key, again in newest.annotate(again=retried).values_list("pk", "again")[:COUNTED]
-        if not again
-    ]
-    shown = keys[:SHOWN]
-    jobs = Job.objects.select_related("owner", "request").in_bulk(shown)
-    workers = {attempt.job_id: attempt.worker for attempt in _newest_attempts(shown)}
-    rows = [
-        Parked(job=jobs[key], worker=workers.get(key, "").partition("/")[0])
-        for key in shown
-        if key in jobs
-    ]
-    return Listed(rows=rows, count=len(keys))
-
-
-def _newest_attempts(jobs: list[UUID]) -> Iterable[Attempt]:
-    """One of each job."""
-    return Attempt.objects.filter(job__in=jobs).order_by("job", "-number").distinct("job")
+        rows.append(
+            Waiting(
+                job=job,
+                place=stand.place,
+                why=why(waiter, seats, now),
+                estimate=expected[job.pk],
+            )
+        )
+    return rows

@@ -13,8 +13,10 @@ from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from jobs import artifacts, stream
+from jobs.actions.deletion import kept_for
 from jobs.artifacts import StorageUnavailable
 from jobs.lifecycle import FINAL, Outcome, State
+from jobs.metrics import tallies
 from jobs.models import Artifact, Attempt, Checkpoint, Job, KeptPreview
 
 CHECKPOINT_DAYS = 7  # a parked job may be tried again from its checkpoint for so long
@@ -56,6 +58,38 @@ def purge(*, at_most: int = 50) -> int:
     return cleared
 
 
+def purge_deleted(*, at_most: int = 20) -> int:
+    """Jobs taken away whole in this round. Raises DatabaseError and StorageUnavailable.
+
+    Of those that were deleted T2V_DELETED_HOURS ago and have ended. The files go before the rows:
+    a crash between the two only does it again, and nobody can bring such a job back. One from
+    whose checkpoint another goes on waits for that, and one whose end no metric counts yet for it.
+    """
+    elsewhere = Checkpoint.objects.filter(source=OuterRef("pk")).exclude(job=OuterRef("pk"))
+    due = Job.objects.filter(
+        ~Exists(elsewhere), deleted_at__lte=Now() - kept_for(), state__in=FINAL
+    ).order_by("deleted_at")
+    refused: StorageUnavailable | None = None
+    gone = 0
+    for job in list(due.values_list("pk", flat=True)[:at_most]):
+        if tallies.uncounted(job):
+            continue
+        try:
+            for attempt in Attempt.objects.filter(job=job).values_list("number", flat=True):
+                for name in artifacts.names_in(job, attempt):
+                    artifacts.delete(artifacts.key_for(job, attempt, name))
+        except StorageUnavailable as error:
+            if refused is not None:
+                raise  # twice is no single file that cannot go
+            refused = error
+            continue
+        # Another copy of this may have been here.
+        gone += bool(due.filter(pk=job).delete()[0])
+    if refused is not None:
+        raise refused
+    return gone
+
+
 def clear(job: UUID, attempt: int) -> None:
     """Deletes what lies there of an attempt that ended, but what somebody refers to.
 
@@ -70,8 +104,13 @@ def unreferenced(job: UUID, attempt: int) -> list[str]:
 
     Raises DatabaseError and StorageUnavailable.
     """
-    keys = {artifacts.key_for(job, attempt, name) for name in artifacts.names_in(job, attempt)}
-    keys -= set(Artifact.objects.filter(key__in=keys).values_list("key", flat=True))
+    names = artifacts.names_in(job, attempt)
+    return without_row({artifacts.key_for(job, attempt, name) for name in names})
+
+
+def without_row(keys: set[str]) -> list[str]:
+    """Those of these keys to which no row refers. Raises DatabaseError."""
+    keys = keys - set(Artifact.objects.filter(key__in=keys).values_list("key", flat=True))
     keys -= set(Checkpoint.objects.filter(key__in=keys).values_list("key", flat=True))
     return sorted(keys)
 

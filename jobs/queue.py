@@ -23,7 +23,8 @@ HEAD_SECONDS = 1.0  # between two readings of the queue from its head, at most
 # which is ascending for its sake.
 _NEXT = """
     SELECT id FROM jobs_job
-    WHERE state = 'queued' AND pool = %(pool)s AND run_at <= statement_timestamp()
+    WHERE state = 'queued' AND NOT over_quota
+      AND pool = %(pool)s AND run_at <= statement_timestamp()
       AND (attempt > 0 OR coalesce(deadline, 'infinity') > statement_timestamp())
       AND (priority * -1, run_at, id) >= (%(rank)s, %(run_at)s, %(job)s)
     ORDER BY priority * -1, run_at, id
@@ -47,28 +48,41 @@ _PLACES = """
 SELECT mine.id, (
     SELECT count(*) FROM (
         SELECT 1 FROM jobs_job AS other
-        WHERE other.state = 'queued' AND other.pool = mine.pool
+        WHERE other.state = 'queued' AND NOT other.over_quota AND other.pool = mine.pool
           AND (other.priority * -1, other.run_at, other.id)
               < (mine.priority * -1, mine.run_at, mine.id)
         ORDER BY other.priority * -1 DESC, other.run_at DESC, other.id DESC
         LIMIT 1000) AS before)
-FROM jobs_job AS mine WHERE mine.id = ANY(%(ids)s) AND mine.state = 'queued'
+FROM jobs_job AS mine
+WHERE mine.id = ANY(%(ids)s) AND mine.state = 'queued' AND NOT mine.over_quota
+"""
+
+_DEPTH = """
+SELECT count(*) FROM (
+    SELECT 1 FROM jobs_job
+    WHERE state = 'queued' AND NOT over_quota AND pool = %(pool)s LIMIT 1000) AS waiting
 """
 
 # The first job of each pool and priority, from one to the next: a look into the index for each.
 # DISTINCT reads the whole queue.
-_WAITING = """
+_FIRST = """
 WITH RECURSIVE first AS (
     (SELECT pool, priority * -1 AS rank, run_at FROM jobs_job
-     WHERE state = 'queued' ORDER BY pool, priority * -1, run_at LIMIT 1)
+     WHERE state = 'queued' AND NOT over_quota ORDER BY pool, priority * -1, run_at LIMIT 1)
     UNION ALL
     SELECT next.* FROM first, LATERAL (
         SELECT job.pool, job.priority * -1, job.run_at FROM jobs_job AS job
-        WHERE state = 'queued' AND (job.pool, job.priority * -1) > (first.pool, first.rank)
+        WHERE state = 'queued' AND NOT over_quota
+            AND (job.pool, job.priority * -1) > (first.pool, first.rank)
         ORDER BY job.pool, job.priority * -1, job.run_at LIMIT 1) AS next
 )
-SELECT DISTINCT pool FROM first WHERE run_at <= statement_timestamp()
 """
+_WAITING = f"{_FIRST}SELECT DISTINCT pool FROM first WHERE run_at <= statement_timestamp()"  # noqa: S608
+# For jobs/metrics/readings.py: since when the one that is due longest waits, in each pool.
+OLDEST_DUE = f"""
+{_FIRST}SELECT pool, extract(epoch FROM statement_timestamp() - min(run_at))::float8 AS seconds
+FROM first WHERE run_at <= statement_timestamp() GROUP BY pool
+"""  # noqa: S608 - both parts are ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +160,23 @@ def _claim(mark: _Mark, *, worker: str, pool: str, lease: timedelta) -> Taken | 
 
 
 def places(ids: Iterable[UUID]) -> dict[UUID, int]:
-    """How many jobs of the same pool are before each of these that is queued; at most 1,000."""
+    """How many jobs of the same pool are before each of these that is queued; at most 1,000.
+
+    None of one that has no place in the queue yet: jobs/places.py.
+    """
     wanted = list(ids)
     if not wanted:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_PLACES, {"ids": wanted})
         return dict(cursor.fetchall())
+
+
+def depth(pool: str) -> int:
+    """How many jobs wait in this pool now; at most 1,000."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DEPTH, {"pool": pool})
+        return int(cursor.fetchone()[0])
 
 
 def pools_waiting() -> list[str]:

@@ -1,40 +1,40 @@
-"""The socket's address, and who may open it."""
+"""The sockets' addresses, and who may open them.
+
+Without Channels' routers and middlewares: each of them keeps a copy of the scope for as long as the
+socket lives, and a socket lives for a day.
+"""
 
 from typing import Any
 
-from channels.security.websocket import WebsocketDenier
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
-from django.urls import path, re_path
 
-from jobs.consumers import PageConsumer
-
-# The type stubs know HTTP views only.
-websocket_urlpatterns: list[Any] = [
-    path("ws/", PageConsumer.as_asgi()),  # type: ignore[arg-type]
-    re_path("", WebsocketDenier.as_asgi()),  # type: ignore[arg-type]
-]
+from jobs.consumers import Scope, page_socket, program_socket, turn_away
+from jobs.websocket import Receive, Send
 
 
-class SameOrigin:
-    """Refuses the handshake unless the page came from this very host and port.
+async def sockets(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application of all WebSockets."""
+    match scope["path"]:
+        case "/ws/" | "/api/v1/live" if settings.T2V_MAINTENANCE:
+            await turn_away(receive, send)
+        case "/ws/" if _is_own_page(scope):
+            await page_socket(scope, receive, send)
+        case "/api/v1/live":
+            await program_socket(scope, receive, send)
+        case _:
+            await receive()
+            await send({"type": "websocket.close"})  # before it was accepted: 403
+
+
+def _is_own_page(scope: Scope) -> bool:
+    """Whether the page came from this very host and port.
 
     Browsers send cookies with sockets that foreign pages open; only the Origin tells them apart.
     """
-
-    def __init__(self, application: Any) -> None:
-        self.application = application
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        headers = dict(scope["headers"])
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        host = headers.get(b"host", b"").decode("latin-1")
-        if not _same(origin, host):
-            return await WebsocketDenier()(scope, receive, send)
-        return await self.application(scope, receive, send)
-
-
-def _same(origin: str, host: str) -> bool:
+    headers: dict[bytes, Any] = dict(scope["headers"])
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    host = headers.get(b"host", b"").decode("latin-1")
     if origin in settings.CSRF_TRUSTED_ORIGINS:
         return True
     name, _ = split_domain_port(host)

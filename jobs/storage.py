@@ -1,5 +1,8 @@
 """Where files go: a folder, or the S3 backend of django-storages; both write every key once."""
 
+import os
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from botocore.config import Config
@@ -24,6 +27,11 @@ _TAKEN = 412  # a 409 says that another upload of the key is under way: try agai
 class Folder(FileSystemStorage):
     """Raises FileExistsError where Django's own would choose another name."""
 
+    def answer(self, seconds: float) -> None:
+        """A small question; a disk of the network that is away raises OSError, or hangs."""
+        here = Path(self.location)
+        os.stat(here if here.exists() else here.parent)  # it is made with the first file
+
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         if self.exists(name):
             raise FileExistsError(name)
@@ -38,9 +46,37 @@ class S3(S3Storage):  # type: ignore[misc]  # it has no types
     attempt's own repeat could fall, since the key carries the attempt.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, public_endpoint: str | None = None, **options: Any) -> None:
+        """public_endpoint: the URL at which browsers reach the store, where that is another one."""
         super().__init__(**options)
         self.client_config: Config = self.client_config.merge(_LIMITS)
+        # A signature covers the host, so a link for browsers is signed for the one they will name.
+        self._signer = (
+            S3Storage(**options | {"endpoint_url": public_endpoint}) if public_endpoint else None
+        )
+
+    def url(self, name: str, *rest: Any, **parameters: Any) -> str:
+        if self._signer is not None:
+            return str(self._signer.url(name, *rest, **parameters))
+        return str(super().url(name, *rest, **parameters))
+
+    def answer(self, seconds: float) -> None:
+        """A small question, asked once. Raises what boto raises."""
+        self._hurried(seconds).list_objects_v2(Bucket=self.bucket_name, Prefix="jobs/", MaxKeys=1)
+
+    @lru_cache(maxsize=1)  # noqa: B019 - one storage for a process, and 50 ms to make
+    def _hurried(self, seconds: float) -> Any:
+        hurry = Config(
+            connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": 1}
+        )
+        return self._create_session().client(
+            "s3",
+            region_name=self.region_name,
+            use_ssl=self.use_ssl,
+            endpoint_url=self.endpoint_url,
+            config=self.client_config.merge(hurry),
+            verify=self.verify,
+        )
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         """The name itself: a second name would only hide the conflict."""

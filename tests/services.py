@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from t2v_site import embedded
+from t2v_site import embedded, postgres
+from tests import migrated
 
 # A script that runs the tests in the background has SIGINT ignored, and so would all they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,7 +23,14 @@ _process = os.environ.get("PYTEST_XDIST_WORKER", "")
 if not _process:
     var = Path(__file__).resolve().parent.parent / "var" / "test"
     os.environ.setdefault("T2V_VAR", str(var))
+    os.environ[migrated.FOLDER] = str(embedded.var_folder() / f"migrated-{os.geteuid()}")
+    # Nobody misses a test's rows after a power cut, so no commit of theirs waits for the disk; and
+    # several processes bring several servers each.
+    asked = dict(postgres._SETTINGS)
+    postgres._SETTINGS |= {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
     _stack.enter_context(embedded.services(stop_always=True))
+    postgres._SETTINGS.clear()
+    postgres._SETTINGS.update(asked)  # for those that tests start themselves
 else:
     server = os.environ["T2V_REDIS_URL"].rpartition("/")[0]
     os.environ["T2V_REDIS_URL"] = f"{server}/{int(_process.removeprefix('gw')) + 1}"

@@ -13,6 +13,7 @@ from benchmarks import gpu_mochi
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own compiler
 @pytest.mark.filterwarnings("ignore:In CPU autocast:UserWarning")  # the stock rotary angles
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_the_gpu_benchmark_runs_through_and_resumes_bit_for_bit(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -1,4 +1,4 @@
-"""The benchmarks of the queue and of checkpoints run through; too short to say how fast."""
+"""The benchmarks of the queue, of checkpoints and of the API run through, too short to believe."""
 
 import os
 import subprocess
@@ -31,6 +31,7 @@ def _folders_of_benchmarks() -> set[str]:
     return {str(path) for path in Path("/dev/shm").glob("t2v-bench-*")}  # noqa: S108
 
 
+@pytest.mark.long
 def test_the_benchmark_of_the_queue_answers_every_question_and_leaves_nothing_behind() -> None:
     before = _folders_of_benchmarks()
     told = _run("benchmarks.queue", "--rows", "20000", "--quick")
@@ -50,3 +51,19 @@ def test_the_benchmark_of_checkpoints_stores_some() -> None:
     told = _run("benchmarks.checkpoints", "--rounds", "1", "--steps", "30")
     often = next(line for line in told.splitlines() if line.startswith("  as often as it may  "))
     assert float(often.split()[-1]) >= 1
+
+
+@pytest.mark.long
+def test_the_benchmark_of_the_api_answers_its_questions() -> None:
+    before = _folders_of_benchmarks()
+    asked = ["admitted", "depth", "lists", "batches", "readings"]
+    told = _run("benchmarks.api", "--rows", "2000", "--quick", "--only", *asked)
+    for title in (
+        "a job beside one INSERT",
+        "what depth costs",
+        "lists",
+        "batches",
+        "single readings",
+    ):
+        assert f"\n{title} " in told
+    assert _folders_of_benchmarks() <= before

@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts import actions
 from accounts.models import User
-from accounts.roles import Permission, Role, allows
+from accounts.roles import SiteRole
 from conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ def test_a_person_signs_up_with_a_good_password_only(client: Client) -> None:
     assert not sign_up("short")
     assert not sign_up("password1234")
     assert sign_up("four words in a row")
-    assert User.objects.get(email="dana@example.com").role == Role.MEMBER
+    assert User.objects.get(email="dana@example.com").role == SiteRole.MEMBER
 
 
 def test_a_forgotten_password_is_reset_by_email(alice: User, client: Client) -> None:
@@ -70,7 +70,7 @@ def test_two_accounts_never_share_an_address_in_another_case(alice: User) -> Non
 def test_the_demo_accounts_are_made_once_and_their_owners_passwords_stay() -> None:
     made = actions.ensure_demo_accounts(known={}, chosen=None)
     known = {login.email: (str(login.password), login.hashed) for login in made}
-    assert len({password for password, _ in known.values()}) == 4
+    assert len({password for password, _ in known.values()}) == 5
     assert {user.email: user.role for user in User.objects.all()} == dict(actions.DEMO_ACCOUNTS)
 
     alice = User.objects.get(email="alice@example.com")
@@ -84,25 +84,17 @@ def test_the_demo_accounts_are_made_once_and_their_owners_passwords_stay() -> No
     assert again == given | {"alice@example.com": None}
 
 
-def test_a_chosen_demo_password_is_set_for_all_four(client: Client) -> None:
+def test_a_chosen_demo_password_is_set_for_all_of_them(client: Client) -> None:
     actions.ensure_demo_accounts(known={}, chosen=None)
     actions.ensure_demo_accounts(known={}, chosen="chosen for the demo")
     for email in actions.DEMO_ACCOUNTS:
         assert _sign_in(Client(), email, "chosen for the demo")
 
 
-def test_nobody_may_do_to_others_jobs_what_only_operators_may() -> None:
-    for permission in (Permission.SEE, Permission.CANCEL):
-        assert allows(Role.MEMBER, permission, owns=True)
-        assert not allows(Role.MEMBER, permission, owns=False)
-        assert allows(Role.OPERATOR, permission, owns=False)
-    assert not allows(Role.OPERATOR, Permission.SUBMIT, owns=False)
-
-
-@pytest.mark.parametrize(("who", "status"), [("olga", 200), ("alice", 302), ("charlie", 302)])
+@pytest.mark.parametrize(("who", "status"), [("olga", 200), ("alice", 403), ("charlie", 403)])
 def test_the_admin_console_is_for_operators(
     who: str, status: int, client: Client, request: pytest.FixtureRequest
 ) -> None:
     client.force_login(request.getfixturevalue(who))
     assert client.get("/admin/jobs/job/").status_code == status
-    assert client.post("/admin/jobs/job/add/").status_code == (403 if status == 200 else 302)
+    assert client.post("/admin/jobs/job/add/").status_code == 403

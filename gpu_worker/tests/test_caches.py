@@ -250,7 +250,7 @@ def test_another_process_goes_on_bit_for_bit_from_every_barrier(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     ended = load_file(tmp_path / "ended.safetensors")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gpu_worker import checkpoint, loop, mochi
@@ -17,6 +18,7 @@ from gpu_worker.checkpoint import Checkpoint, FileKeeper
 from gpu_worker.engine import RenderError, Sprite
 from gpu_worker.latents import MochiState
 from gpu_worker.mochi import Mochi
+from gpu_worker.sheets import Preview
 from jobs.catalog import ModelEntry
 from jobs.spec import RenderSpec
 
@@ -78,6 +80,29 @@ def test_another_process_goes_on_bit_for_bit_without_django_or_a_warning(
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert torch.equal(load_file(tmp_path / "ended")["latents"], whole.latents)
+
+
+def test_the_previews_so_far_come_back_as_they_were(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    state = nano.step(nano.begin(spec))
+    seen = tuple(Preview(step=step, sprite=nano.preview(state)) for step in (1, 2))
+    checkpoint.write(tmp_path / "c", nano, state, spec, seen)
+    assert checkpoint.read(tmp_path / "c").previews == seen
+    checkpoint.write(tmp_path / "c", nano, state, spec)
+    assert checkpoint.read(tmp_path / "c").previews == ()
+
+
+def test_a_checkpoint_of_the_version_before_has_no_previews_and_goes_on(
+    nano: Mochi, spec: RenderSpec, tmp_path: Path
+) -> None:
+    checkpoint.write(tmp_path / "c", nano, nano.begin(spec), spec)
+    with safe_open(tmp_path / "c", "pt") as file:
+        metadata = {key: value for key, value in file.metadata().items() if key != "previews"}
+    tensors = dict(checkpoint.read(tmp_path / "c").tensors)
+    save_file(tensors, tmp_path / "old", metadata)
+    read = checkpoint.read(tmp_path / "old")
+    assert (read.previews, read.step) == ((), 0)
 
 
 def test_another_machine_is_told_in_what_it_differs(

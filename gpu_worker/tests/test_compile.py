@@ -22,6 +22,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.long
 def test_blocks_are_compiled_once_for_all_prompts_and_render_the_same(
     entry: ModelEntry, nano: Mochi, spec: RenderSpec
 ) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import os
 import signal
 import time
@@ -25,10 +26,11 @@ from gpu_worker.scratch import Scratch
 from jobs import actions, dispatch, stream
 from jobs.lifecycle import Outcome, State
 from jobs.models import Job
+from jobs.serializers import jobs_to_dicts
 from jobs.spec import RenderSpec
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SHORT = {"steps": 4, "frames": 19}
+SHORT = {"steps": 40, "frames": 19}  # a tenth of a second and more, or no tick would tell of it
 
 
 def until(seen: Callable[[], bool], seconds: float = 60) -> None:
@@ -119,6 +121,8 @@ def test_four_files_lie_in_storage_with_the_hashes_of_their_rows(
     with Image.open(io.BytesIO((media / rows["strip.jpg"].key).read_bytes())) as strip:
         layout = json.loads(strip.info["comment"])
         assert strip.size[1] == layout["rows"] * layout["tile_height"]
+    [told] = jobs_to_dicts([Job.objects.with_request().get(pk=job.pk)])
+    assert told["strip"] == layout, "whoever shows it need not read the picture's comment"
     assert layout["steps"] == sorted(layout["steps"])
     assert layout["steps"][-1] == 60
     assert len(layout["steps"]) >= 3, "previews of the render, and the clip"
@@ -236,8 +240,8 @@ class Faulty:
         self._tiled = True  # as after a shortage of memory
         return self._model.step(held)
 
-    def preview(self, held: Any) -> Sprite:
-        return self._model.preview(held)
+    def preview(self, held: Any, *, seconds: float = math.inf) -> Sprite:
+        return self._model.preview(held, seconds=seconds)
 
     def decode(self, held: Any) -> Iterator[Any]:
         return islice(self._model.decode(held), int(self.cut.is_set()), None)

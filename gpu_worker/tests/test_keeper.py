@@ -19,13 +19,14 @@ from gpu_worker.keeper import QueueKeeper, resume
 from gpu_worker.mochi import Mochi
 from gpu_worker.runner import Runner
 from gpu_worker.scratch import Scratch
+from gpu_worker.sheets import KeptPreviews
 from jobs import actions, artifacts, dispatch, purge, stream, workers
 from jobs.actions import Claim
 from jobs.lifecycle import Outcome, State
 from jobs.models import Checkpoint, Job, Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
-LONG = {"steps": 600, "frames": 19, "seed": 5}  # some 10 s
+LONG = {"steps": 300, "frames": 19, "seed": 5}  # some 5 s, with a checkpoint after one
 Start = Callable[..., Runner]
 
 
@@ -50,7 +51,7 @@ def start(
     assert dispatch.wait_empty(5)
 
 
-def until(seen: Callable[[], object], seconds: float = 60) -> None:
+def until(seen: Callable[[], object], seconds: float = 150) -> None:
     deadline = time.monotonic() + seconds
     while not seen():
         assert time.monotonic() < deadline, "it did not come to pass in time"
@@ -93,6 +94,9 @@ def test_a_drained_job_goes_on_elsewhere_to_the_same_file(
     job.refresh_from_db()
     assert (job.attempt, job.spent) == (2, 1)
     assert min(_steps_told(job, 2, empty_redis)) > saved.step
+    strips = [one.artifacts.get(name="strip.jpg").facts["steps"] for one in (job, undisturbed)]
+    assert strips[0][0] == strips[1][0] == 1, "the strip shows what the first attempt saw"
+    assert any(step > saved.step for step in strips[0][:-1]), "and what the second did"
     hashes = {
         one.artifacts.get(name="video.mp4").sha256  # the same frames give the same bytes
         for one in (job, undisturbed)
@@ -186,7 +190,7 @@ def test_a_full_disk_at_the_resume_spends_no_attempt_and_loses_no_step(
     full = scratch.path / f"{again.job}-{again.attempt}-resume"
     full.symlink_to("/dev/full")  # a disk that has no room
     with pytest.raises(RenderError) as caught:
-        resume(again, nano, scratch)
+        resume(again, nano, scratch, KeptPreviews())
     scratch.close()
     assert (caught.value.code, caught.value.spends) == ("disk_full", False)
     assert default_storage.exists(Checkpoint.objects.get().key)

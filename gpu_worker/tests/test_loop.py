@@ -1,7 +1,8 @@
 """The loop obeys between two steps, and tells only what is certain."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from threading import Event
 
 import pytest
@@ -50,7 +51,7 @@ class Counting:
         self.stepped.append(state.step)
         return Count(state.step + 1, state.steps)
 
-    def preview(self, state: Count) -> Sprite:
+    def preview(self, state: Count, *, seconds: float = 0.0) -> Sprite:
         return Sprite(image=b"x", codec="jpeg", frames=1, tile_width=1, tile_height=1)
 
     def decode(self, state: Count) -> Iterator[int]:
@@ -63,6 +64,27 @@ class Counting:
 
     def from_tensors(self, spec: RenderSpec, tensors: Mapping[str, int], step: int) -> Count:
         return Count(step, tensors["steps"])
+
+
+@dataclass
+class Timed(Counting):
+    """Steps and previews take the seconds that they are given, on a clock of their own."""
+
+    step_seconds: float = 0.0
+    preview_seconds: float = 0.0
+    now: float = 100.0
+    shown: list[tuple[int, float]] = field(default_factory=list)  # (step, when it was begun)
+    allowed: list[float] = field(default_factory=list)  # seconds
+
+    def step(self, state: Count) -> Count:
+        self.now += self.step_seconds
+        return Counting.step(self, state)
+
+    def preview(self, state: Count, *, seconds: float = 0.0) -> Sprite:
+        self.shown.append((state.step, self.now))
+        self.allowed.append(seconds)
+        self.now += self.preview_seconds
+        return Counting.preview(self, state)
 
 
 @dataclass
@@ -183,3 +205,67 @@ def test_nothing_is_told_while_the_lease_is_not_certain() -> None:
     assert len(_render(Counting(), lease, told)) == 7
     assert told.previews == []
     assert [phase for phase, _ in told.ticks] == ["decoding"]
+
+
+def _timed(steps: int, *, step_seconds: float, preview_seconds: float) -> Timed:
+    model = Timed(step_seconds=step_seconds, preview_seconds=preview_seconds)
+    frames = loop.render(
+        model,
+        replace(SPEC, steps=steps),
+        lease=Held(),
+        draining=Event(),
+        reporter=Told(),
+        tail_seconds=0.0,
+        clock=lambda: model.now,
+    )
+    assert len(list(frames)) == 7
+    return model
+
+
+def test_a_fast_model_shows_its_first_step_at_once_and_then_at_most_five_a_second() -> None:
+    model = _timed(1000, step_seconds=0.01, preview_seconds=0.002)
+    steps, times = zip(*model.shown, strict=True)
+    assert (steps[0], times[0]) == (1, 100.01)
+    gaps = [after - before for before, after in pairwise(times)]
+    assert min(gaps) >= 0.2 - 1e-9
+    assert max(gaps) <= 0.2 + 0.012, "and no fewer than it may"
+
+
+def test_a_slow_model_shows_every_step_once() -> None:
+    model = _timed(20, step_seconds=2.0, preview_seconds=0.3)
+    assert [step for step, _ in model.shown] == list(range(1, 21))
+
+
+def test_previews_that_are_dear_take_no_more_than_their_share_of_the_time() -> None:
+    model = _timed(1000, step_seconds=0.01, preview_seconds=0.09)
+    spent = len(model.shown) * 0.09
+    assert 0.18 <= spent / (model.now - 100.0) <= 0.21
+
+
+@pytest.mark.parametrize(("step_seconds", "allowed"), [(0.01, 0.1), (6.0, 1.2)])
+def test_from_half_of_the_steps_on_a_preview_may_cost_a_share_of_a_step(
+    step_seconds: float, allowed: float
+) -> None:
+    """Of a fast model's steps: of half a second of them."""
+    model = _timed(500, step_seconds=step_seconds, preview_seconds=0.001)
+    for (step, _), seconds in zip(model.shown, model.allowed, strict=True):
+        wanted = 0.0 if step < 250 else allowed
+        assert seconds == pytest.approx(wanted, rel=0.01), step
+    assert model.allowed[-1] > 0
+
+
+def test_the_first_preview_after_a_resume_may_cost_nothing() -> None:
+    model = Timed(step_seconds=6.0)
+    frames = loop.render(
+        model,
+        SPEC,
+        lease=Held(),
+        draining=Event(),
+        reporter=Told(),
+        tail_seconds=0.0,
+        start=Count(7, 10),
+        clock=lambda: model.now,
+    )
+    assert len(list(frames)) == 7
+    assert model.shown[0][0] == 8
+    assert model.allowed == [0.0, pytest.approx(1.2), pytest.approx(1.2)]

@@ -88,7 +88,7 @@ def test_the_next_render_gives_nothing_up(model: Mochi, nano: Mochi, spec: Rende
     found = model.begin(spec)
     assert model.fingerprint()["memory"] == "nothing given up"
     assert torch.equal(found.embeds, expected.embeds)
-    assert not model._vae.use_tiling
+    assert not model.vae.use_tiling
 
 
 def test_a_clip_is_decoded_in_tiles_where_the_whole_does_not_fit(
@@ -97,7 +97,7 @@ def test_a_clip_is_decoded_in_tiles_where_the_whole_does_not_fit(
     state = model.begin(spec)
     whole = np.stack(list(model.decode(state)))
     sides = ("height", "width")
-    vae = model._vae
+    vae = model.vae
     kept = {
         name: getattr(vae, name)
         for side in sides

@@ -1,19 +1,12 @@
-"""Frames come off the device as levels, in chunks, and previews may be a linear map."""
-
-import io
-from dataclasses import replace
+"""Frames come off the device as levels, in chunks, and go back into latents."""
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from gpu_worker import pixels, preview, registry
-from gpu_worker.latents import LATENT_SIDE
+from gpu_worker import pixels
 from gpu_worker.mochi import Mochi
-from gpu_worker.tests.conftest import ROOT
-from jobs.catalog import ModelEntry, PreviewMap
-from jobs.spec import RenderSpec
+from gpu_worker.nano import clips, grammar
 
 
 @pytest.mark.parametrize("frames", [1, 16, 17, 163])
@@ -38,54 +31,12 @@ def test_only_a_chunk_is_ever_held_in_fp32(monkeypatch: pytest.MonkeyPatch) -> N
     assert sizes == [16, 16, 8]
 
 
-@pytest.fixture(scope="module")
-def mapped(entry: ModelEntry) -> Mochi:
-    """Red is the first channel, green the second, blue always in the middle."""
-    rows = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), *[(0.0, 0.0, 0.0)] * 10]
-    colours = PreviewMap(matrix=tuple(rows), bias=(0.0, 0.0, 0.0), error=None, origin="this test")
-    model = registry.load_model(replace(entry, preview=colours), ROOT)
-    assert isinstance(model, Mochi)
-    return model
-
-
-def test_a_linear_preview_shows_the_latents_colours_and_decodes_nothing(
-    mapped: Mochi, spec: RenderSpec
-) -> None:
-    def decode(*args: object) -> None:
-        raise AssertionError("decoded")
-
-    state = mapped.begin(replace(spec, frames=61))  # eleven latents in time
-    latents = torch.zeros_like(state.latents)
-    latents[:, 0] = 0.9
-    latents[:, 1, -1] = 0.9
-    hook = mapped._vae.decoder.register_forward_pre_hook(decode)
-    sprite = mapped.preview(replace(state, latents=latents))
-    hook.remove()
-    assert (sprite.frames, sprite.tile_width, sprite.tile_height) == (8, 64, 64)
-    assert len(sprite.image) <= preview.MAX_BYTES
-    with Image.open(io.BytesIO(sprite.image)) as image:
-        colours = np.asarray(image).reshape(64, 8, 64, 3).mean(axis=(0, 2))
-    assert np.abs(colours[:7] - (242, 128, 128)).max() < 4
-    assert np.abs(colours[7] - (242, 242, 128)).max() < 4
-
-
-def test_a_linear_preview_of_mochi_1s_size_is_large_enough_to_see() -> None:
-    latent = np.zeros((60, 106, 3), dtype=np.uint8)
-    assert preview.enlarge(latent, LATENT_SIDE).shape == (120, 212, 3)
-
-
-def test_a_linear_preview_is_never_larger_than_the_clip() -> None:
-    assert preview.enlarge(np.zeros((8, 8, 3), dtype=np.uint8), 8).shape == (64, 64, 3)
-
-
-@pytest.mark.parametrize("step", [1, 4])
-def test_a_linear_preview_expects_the_end_as_a_true_decode_does(
-    step: int, mapped: Mochi, spec: RenderSpec
-) -> None:
-    """Of the expected latents, not of the noisy ones."""
-    state = mapped.begin(spec)
-    while state.step < step:
-        state = mapped.step(state)
-    assert state.clean is not None
-    assert mapped.preview(state) == mapped.preview(replace(state, latents=state.latents + 1))
-    assert mapped.preview(state) != mapped.preview(replace(state, clean=state.clean + 0.5))
+def test_what_is_encoded_and_decoded_is_about_the_clip(nano: Mochi) -> None:
+    scene = grammar.one(colour="red", shape="circle", motion="right", background="black")
+    clip = clips.render(scene, seed=1, frames=13, width=64, height=64)
+    latents = pixels.encode(nano.vae, torch.from_numpy(clip))
+    assert latents.shape == (1, 12, 3, 8, 8)
+    assert abs(float(latents.mean())) < 0.5, "in the latents' own measure"
+    assert 0.5 < float(latents.std()) < 1.5
+    found = pixels.to_levels(pixels.decode(nano.vae, latents)).numpy()
+    assert np.abs(found.astype(int) - clip).mean() < 6

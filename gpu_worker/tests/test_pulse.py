@@ -44,6 +44,12 @@ def start(code: str, folder: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
+def beaten(folder: Path) -> float:
+    """CLOCK_MONOTONIC of the only child's last beat; 0 while it is being written."""
+    raw = next(folder.glob("*.pulse")).read_bytes()
+    return float(struct.unpack("<d", raw)[0]) if raw else 0.0
+
+
 @pytest.fixture
 def child(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     process = start(CHILD, tmp_path)
@@ -81,12 +87,13 @@ def test_a_parent_that_was_stopped_itself_gives_its_child_time_to_beat(
 ) -> None:
     watch = Watch(tmp_path, lambda: [child.pid], silent_seconds=4.0)
     os.kill(child.pid, signal.SIGSTOP)
-    beat = next(iter(tmp_path.glob("*.pulse")))
-    began = beat.stat().st_mtime
-    until(lambda: time.time() - began > 5.0)  # nobody looks: this process stands still too
+    stopped = time.monotonic()
+    until(lambda: time.monotonic() - stopped > 5.0)  # nobody looks: this process stands still too
     assert watch.look() == []
+    woken = time.monotonic()
     os.kill(child.pid, signal.SIGCONT)
-    until(lambda: beat.stat().st_mtime > began)
+    # Not the file's own time: a child that was stopped in a beat first writes the time it had read.
+    until(lambda: beaten(tmp_path) > woken)
     assert watch.look() == []
 
 

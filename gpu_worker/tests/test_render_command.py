@@ -93,12 +93,12 @@ def start(clip: Path, *, steps: int) -> "subprocess.Popen[bytes]":
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
-    """A checkpoint of a render of 400 steps that Ctrl-C stopped."""
+    """A checkpoint of a render of 150 steps that Ctrl-C stopped."""
     clip = tmp_path / "clip.mp4"
-    process = start(clip, steps=400)
+    process = start(clip, steps=150)
     assert process.stderr is not None
     told = b""
-    while not re.search(rb"\b[1-9]\d*/400", told):  # the bar: some steps are done
+    while not re.search(rb"\b[1-9]\d*/150", told):  # the bar: some steps are done
         read = os.read(process.stderr.fileno(), 4096)
         assert read, told
         told += read
@@ -112,19 +112,19 @@ def stopped(tmp_path: Path) -> Path:
 
 def test_ctrl_c_leaves_a_checkpoint_and_resuming_gives_the_same_clip(stopped: Path) -> None:
     saved = checkpoint.read(stopped)
-    assert 0 < saved.step < 400
+    assert 0 < saved.step < 150
     with pytest.raises(CommandError, match="brings its own seed"):
         render("--resume", stopped, "--seed", 5)
     resumed, straight = stopped.with_name("resumed.mp4"), stopped.with_name("straight.mp4")
     render("--resume", stopped, "-o", resumed)
-    render(PROMPT, "-o", straight, "--frames", 19, "--steps", 400, "--seed", 5)
+    render(PROMPT, "-o", straight, "--frames", 19, "--steps", 150, "--seed", 5)
     assert resumed.read_bytes() == straight.read_bytes()
     assert not stopped.exists(), "what was used up is gone"
 
 
 def test_a_killed_render_goes_on_from_the_last_file_to_the_same_clip(tmp_path: Path) -> None:
     clip, kept = tmp_path / "clip.mp4", tmp_path / "clip.mp4.checkpoint"
-    process = start(clip, steps=1000)  # longer than the five seconds between two files
+    process = start(clip, steps=700)  # longer than the five seconds between two files
     assert process.stderr is not None
     while not kept.exists():
         assert os.read(process.stderr.fileno(), 4096), "it ended early"  # a bar every 0.1 s
@@ -132,8 +132,8 @@ def test_a_killed_render_goes_on_from_the_last_file_to_the_same_clip(tmp_path: P
     process.communicate(timeout=30)
     assert process.returncode == -signal.SIGKILL
     assert not clip.exists()
-    assert 0 < checkpoint.read(kept).step < 1000
+    assert 0 < checkpoint.read(kept).step < 700
     render("--resume", kept)
     straight = tmp_path / "straight.mp4"
-    render(PROMPT, "-o", straight, "--frames", 19, "--steps", 1000, "--seed", 5)
+    render(PROMPT, "-o", straight, "--frames", 19, "--steps", 700, "--seed", 5)
     assert clip.read_bytes() == straight.read_bytes()

@@ -91,7 +91,7 @@ def test_noise_of_full_size_stays_within_both_limits() -> None:
     assert strip.columns * strip.tile_width <= 768
 
 
-@pytest.mark.parametrize("made", [0, 1, 2, 23, 24, 25, 100, 1000])
+@pytest.mark.parametrize("made", [0, 1, 2, 23, 24, 25, 47, 48, 100, 1000])
 def test_previews_are_thinned_evenly_and_the_newest_is_kept(made: int) -> None:
     sprite = make_sprite([np.zeros((8, 8, 3), np.uint8)])
     kept = KeptPreviews()
@@ -103,3 +103,29 @@ def test_previews_are_thinned_evenly_and_the_newest_is_kept(made: int) -> None:
         assert (steps[0], steps[-1]) == (0, made - 1)
     gaps = np.diff(steps[:-1])
     assert len(set(gaps.tolist())) <= 1, "all but the newest are equally far apart"
+
+
+@pytest.mark.parametrize("before", [0, 1, 5, 23, 24, 48, 100])
+@pytest.mark.parametrize("after", [0, 1, 30])
+def test_previews_of_an_attempt_before_stay_with_those_after_it(before: int, after: int) -> None:
+    sprite = make_sprite([np.zeros((8, 8, 3), np.uint8)])
+    first, second = KeptPreviews(), KeptPreviews()
+    for step in range(1, before + 1):
+        first.add(Preview(step=step, sprite=sprite))
+    second.restore(first.up_to(before))
+    assert second.up_to(before)[-1:] == first.up_to(before)[-1:]
+    for step in range(before + 1, before + after + 1):
+        second.add(Preview(step=step, sprite=sprite))
+    steps = [one.step for one in second]
+    assert steps == sorted(set(steps))
+    assert min(before + after, 12) <= len(steps) <= 24
+    if before + after:
+        assert (steps[0], steps[-1]) == (1, before + after)
+
+
+def test_previews_later_than_a_checkpoint_are_not_its_own() -> None:
+    kept = KeptPreviews()
+    for step in (1, 4, 7):
+        kept.add(preview(step, grey=100))
+    assert [one.step for one in kept.up_to(6)] == [1, 4]
+    assert kept.up_to(0) == ()

@@ -1,6 +1,7 @@
 """A process beside the worker makes the files; whatever becomes of it, nothing is left behind."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import av
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from gpu_worker import tail as tail_module
 from gpu_worker.engine import RenderError
@@ -64,6 +66,15 @@ def test_a_clip_becomes_four_files_with_their_hashes(tail: Tail, tmp_path: Path)
         assert len(list(container.decode(video=0))) == 13
 
 
+def test_the_layout_of_both_grids_is_told_as_it_stands_in_them(tail: Tail, tmp_path: Path) -> None:
+    facts = {file["name"]: file["facts"] for file in tail.make_files(make_clip(), tmp_path)}
+    assert (facts["video.mp4"], facts["poster.png"]) == ({}, {})
+    for name in ("sprite.jpg", "strip.jpg"):
+        with Image.open(tmp_path / name) as image:
+            assert facts[name] == json.loads(image.info["comment"])
+    assert facts["strip.jpg"]["steps"] == [1, 2, 8]
+
+
 def test_one_process_serves_many_clips(tail: Tail, tmp_path: Path) -> None:
     first = tail.make_files(make_clip(), tmp_path)
     pid = tail.pid
@@ -112,7 +123,9 @@ def test_a_process_that_dies_twice_at_one_clip_gives_it_up(tail: Tail, tmp_path:
 def test_a_process_that_hangs_counts_as_dead(
     tail: Tail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail_module, "HANG_SECONDS", 0.5)
+    monkeypatch.setattr(
+        tail_module, "HANG_SECONDS", 4.0
+    )  # a new one needs 1 s, and on a busy machine more
     wanted = tail.make_files(make_clip(), tmp_path)
     assert tail.pid is not None
     hung = tail.pid

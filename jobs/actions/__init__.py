@@ -5,8 +5,23 @@ ended, no row matches and LostClaim is raised: the worker stops and discards wha
 What a verb changed is announced, and knocked for, after the commit and outside the request.
 """
 
+from jobs.actions.batches import MOST as MOST_AT_ONCE
+from jobs.actions.batches import Wanted, submit_many
 from jobs.actions.claims import Claim, Orders, Saved
+from jobs.actions.deletion import delete, kept_for, restore
 from jobs.actions.people import RETRIED_FROM, cancel, retry, submit
+from jobs.actions.shelf import (
+    MOST_MARKED,
+    MOST_TAGS,
+    Outcome,
+    delete_several,
+    favourite,
+    restore_several,
+    set_tags,
+    tag,
+    unfavourite,
+    untag,
+)
 from jobs.actions.time import expire, reap, reap_predecessors
 from jobs.actions.workers import (
     claim,
@@ -22,14 +37,23 @@ from jobs.actions.workers import (
 )
 
 __all__ = [
+    "MOST_AT_ONCE",
+    "MOST_MARKED",
+    "MOST_TAGS",
     "RETRIED_FROM",
     "Claim",
     "Orders",
+    "Outcome",
     "Saved",
+    "Wanted",
     "cancel",
     "claim",
+    "delete",
+    "delete_several",
     "expire",
     "fail",
+    "favourite",
+    "kept_for",
     "note_fingerprint",
     "obey_cancel",
     "orders",
@@ -37,9 +61,16 @@ __all__ = [
     "reap_predecessors",
     "release",
     "renew",
+    "restore",
+    "restore_several",
     "resumed",
     "retry",
     "save_checkpoint",
+    "set_tags",
     "submit",
+    "submit_many",
     "succeed",
+    "tag",
+    "unfavourite",
+    "untag",
 ]

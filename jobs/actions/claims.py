@@ -32,6 +32,7 @@ class Claim:
     spec: RenderSpec
     owner: int
     saved: Saved | None = None  # from where to go on
+    traceparent: str = ""  # of the request that submitted it; empty: not traced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

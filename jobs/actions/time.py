@@ -29,7 +29,9 @@ def reap_predecessors(*, worker: str, at_most: int = 100) -> int:
 @transaction.atomic
 def _lose(jobs: Any, at_most: int, why: str) -> int:
     rows = jobs.filter(state=State.RUNNING).select_for_update(skip_locked=True)[:at_most]
-    for job in rows:
+    # In one order everywhere: each counts into a row of its workspace and owner (jobs/counters.py),
+    # and of two that hold each other's row one would be ended.
+    for job in sorted(rows, key=lambda row: (row.workspace_id, row.owner_id)):
         give_up(job, Outcome.LOST, code="worker_lost", message=f"The attempt was lost: {why}.")
     return len(rows)
 

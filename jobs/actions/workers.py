@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from django.db import transaction
-from django.db.models import Exists, F
-from django.db.models.functions import Now
+from django.db.models import Exists, F, Value
+from django.db.models.functions import Greatest, Now
 
 from jobs import queue
 from jobs.actions.claims import Claim, Orders, Saved, held_row, lost
@@ -39,6 +39,7 @@ def claim(*, worker: str, pool: str) -> Claim | None:
         spec=spec,
         owner=request.job.owner_id,
         saved=_saved(request.job),
+        traceparent=request.traceparent,
     )
 
 
@@ -57,10 +58,18 @@ def _drains(worker: str) -> bool:
 
 def renew(held: Claim, *, step: int) -> Orders:
     """A fresh lease. It may revive one that ended, as long as no other attempt began."""
-    renewed = held_row(held).update(lease_until=Now() + LEASE, step=step)
+    renewed = held_row(held).update(
+        lease_until=Now() + LEASE, step=step, progress=_progress(held, step)
+    )
     if not renewed:
         raise lost(held)
     return orders(held)
+
+
+def _progress(held: Claim, step: int) -> Greatest:
+    """Never less than an earlier attempt had; 100 is what only a success has."""
+    percent = min(99, 100 * step // held.spec.steps)
+    return Greatest(F("progress"), Value(percent))
 
 
 def orders(held: Claim) -> Orders:
@@ -113,7 +122,9 @@ def resumed(held: Claim, *, step: int, differs: Sequence[str] = ()) -> None:
     be, bit for bit, that of an undisturbed render.
     """
     assert held.saved is not None
-    if not held_row(held).update(version=F("version") + 1, step=step):
+    if not held_row(held).update(
+        version=F("version") + 1, step=step, progress=_progress(held, step)
+    ):
         raise lost(held)
     record(
         held.job,
@@ -146,6 +157,7 @@ def succeed(held: Claim, files: Sequence[Stored]) -> State:
                 content_type=file.content_type,
                 size=file.size,
                 sha256=file.sha256,
+                facts=dict(file.facts),
             )
             for file in files
         )

@@ -1,41 +1,40 @@
 """Jobs in the console: the list, and one job with all that is known of it."""
 
 import re
-from datetime import datetime
-from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.core.paginator import Paginator
+from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
-from django.urls import URLPattern, path
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
 from django.utils.text import Truncator
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.console import (
+    COUNTED,
+    Listed,
+    Question,
+    Reason,
+    ask,
+    at,
+    filled,
+    operators_only,
+    owners_named,
+    person,
+)
 from accounts.models import User
 from accounts.roles import Permission
 from jobs import actions, diagnosis
 from jobs.access import access_job
-from jobs.admin.operators import ReadOnly, note, operators_only
 from jobs.admin.retrying import retry_all
 from jobs.errors import NotFound, Refusal
 from jobs.lifecycle import FINAL, State
 from jobs.models import Job, JobRequest
 
-COUNTED = 10_000  # rows of a list; nobody turns a hundred pages
 _ID = re.compile(r"[0-9a-f]{4,32}")
-
-
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts to COUNTED: a count of everything reads everything."""
-
-    @cached_property
-    def count(self) -> int:
-        rows = cast("QuerySet[Job]", self.object_list)
-        return len(rows.order_by().values_list("pk", flat=True)[:COUNTED])
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -62,7 +61,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class JobAdmin(Listed):
     list_display = (
         "short_id",
         "state",
@@ -73,19 +72,15 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "created",
         "finished",
     )
+    created = at("created_at", "created")
+    started = at("started_at", "last start")
+    finished = at("finished_at", "finished")
     list_filter = (StateFilter,)
     list_select_related = ("owner", "request")
-    list_per_page = 50
-    list_max_show_all = 1  # no "show all"
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # they count whole tables
-    paginator = BoundedPaginator
     search_fields = ("pk",)
-    search_help_text = (
-        "The id or its beginning (4 characters or more), or an owner's whole address."
-    )
+    search_help_text = "An id, its beginning, or an owner's address"
+    change_form_template = "admin/jobs/job/change_form.html"
     actions = ("try_again",)
-    sortable_by = ()
     fields = (
         "id",
         "owner",
@@ -100,9 +95,6 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "finished",
     )
     readonly_fields = ("prompt", "tries", "created", "started", "finished")
-
-    class Media:
-        css: ClassVar = {"all": ["css/admin.css"]}
 
     # --- The list -----------------------------------------------------------------------------
 
@@ -121,7 +113,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         if not term:
             return queryset, False
         if "@" in term:
-            return queryset.filter(owner__in=User.objects.filter(email__iexact=term)), False
+            return queryset.filter(owner__in=owners_named(term)), False
         if not _ID.fullmatch(bare):
             return queryset.none(), False
         first, last = UUID(bare.ljust(32, "0")), UUID(bare.ljust(32, "f"))
@@ -140,18 +132,6 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         unspent = f", {job.releases} handed back" if job.releases else ""
         return f"{job.spent} of {job.max_attempts}{unspent}"
 
-    @admin.display(description="created (UTC)")
-    def created(self, job: Job) -> str:
-        return _seconds(job.created_at)
-
-    @admin.display(description="last start (UTC)")
-    def started(self, job: Job) -> str:
-        return _seconds(job.started_at)
-
-    @admin.display(description="finished (UTC)")
-    def finished(self, job: Job) -> str:
-        return _seconds(job.finished_at)
-
     @admin.action(
         description="Try again (parked, cancelled and expired ones)", permissions=["view"]
     )
@@ -167,7 +147,10 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
             path("<uuid:job_id>/diagnosis.json", _diagnosis, name="jobs_job_diagnosis"),
             path("<uuid:job_id>/preview", _preview, name="jobs_job_preview"),
         ]
-        return own + super().get_urls()
+        return [*own, *super().get_urls()]
+
+    def titled(self, obj: Job) -> str:
+        return f"Job {str(obj.pk)[:8]}"
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -175,17 +158,11 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         job: Job = context["original"]
         state, found = State(job.state), diagnosis.bundle(job)
         context |= {
-            "title": f"Job {str(job.pk)[:8]}",
-            "subtitle": None,
             "bundle": found,
             "may_retry": state in actions.RETRIED_FROM,
             "may_cancel": state not in FINAL and job.cancel_requested_at is None,
         }
         return super().render_change_form(request, context, *args, **kwargs)
-
-
-def _seconds(at: datetime | None) -> str:
-    return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 @operators_only
@@ -199,24 +176,31 @@ def _retry(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @operators_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def _cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    """Asks first, with a page of its own: it works without a script."""
     job = _job_or_404(request, job_id, Permission.CANCEL)
-    if request.method != "POST":
-        context = {
-            **admin.site.each_context(request),
-            "title": f"Cancel job {str(job.pk)[:8]}?",
-            "job": job,
-        }
-        return render(request, "admin/jobs/job/cancel.html", context)
+    form = filled(Reason, request)
+    if not form.is_valid():
+        return ask(request, _cancel_question(job), form)
     try:
-        state = actions.cancel(job.pk)
+        reason = form.cleaned_data["reason"]
+        state = actions.cancel(job.pk, by=person(request), reason=reason)
     except Refusal as refusal:
         messages.warning(request, str(refusal))
     else:
-        note(request, [job], "Cancelled.")
         words = "It is cancelled." if state in FINAL else "It stops after the step at hand."
         messages.success(request, words)
     return redirect("admin:jobs_job_change", job.pk)
+
+
+def _cancel_question(job: Job) -> Question:
+    stops = " It stops after the step at hand." if job.state == State.RUNNING else ""
+    prompt = Truncator(job.request.prompt).chars(200)
+    return Question(
+        title=f"Cancel job {str(job.pk)[:8]}?",
+        words=f"“{prompt}”, of {job.owner}, is {job.state}.{stops} A cancelled job can be tried "
+        "again later, from its beginning.",
+        button="Cancel the job",
+        back=reverse("admin:jobs_job_change", args=[job.pk]),
+    )
 
 
 @operators_only
@@ -243,3 +227,5 @@ def _job_or_404(request: HttpRequest, job_id: UUID, permission: Permission) -> J
         return access_job(cast(User, request.user), job_id, permission)
     except NotFound as refusal:
         raise Http404(str(refusal)) from refusal
+    except Refusal as refusal:
+        raise PermissionDenied(str(refusal)) from refusal

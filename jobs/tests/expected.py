@@ -27,6 +27,8 @@ class Expected:
     key: str | None = None  # the idempotency key that made it
     saved: str | None = None  # the key of its checkpoint
     retried_as: UUID | None = None
+    deleted: bool = False
+    doomed: bool = False  # its time to be brought back is over
     row: dict[str, Any] | None = field(default=None, repr=False)  # since it is final
 
     @property

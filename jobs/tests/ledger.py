@@ -73,6 +73,7 @@ class Ledger(RuleBasedStateMachine):
         for job, expected in self.jobs.items():
             row = rows[job]
             cancel = row["cancel_requested_at"] is not None
+            deleted = row.pop("deleted_at") is not None
             assert (row["state"], row["attempt"], row["releases"], cancel, row["worker"]) == (
                 expected.state,
                 expected.attempt,
@@ -80,6 +81,7 @@ class Ledger(RuleBasedStateMachine):
                 expected.cancel,
                 expected.worker,
             )
+            assert deleted == expected.deleted
             if expected.state in FINAL:
                 expected.row = expected.row or row
                 assert row == expected.row

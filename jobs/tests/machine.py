@@ -15,24 +15,24 @@ from django.db.models.functions import Now
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from accounts import idempotency
 from conftest import video_of
 from jobs import actions, dispatch, offer, queue, workers
 from jobs.actions import Claim
 from jobs.errors import KeyReused, NotPossible
 from jobs.lifecycle import FINAL, State
+from jobs.tests.deletions import PAST, PICK, Deletions
 from jobs.tests.expected import Expected
-from jobs.tests.ledger import NAMES, Ledger
+from jobs.tests.ledger import NAMES
 from jobs.tests.verbs import ENDS, WORK, outcome, tell
 
 MOST_JOBS = 4  # in one run
 RETRIED_FROM = (State.PARKED, State.CANCELLED, State.EXPIRED)
-PAST = "2026-01-01T00:00:00Z"
-PICK = st.sampled_from([0, 0, 0, 1, 1, 2, 3])  # of several, counted from the newest
 NAME = st.sampled_from(NAMES)
 HOW = st.sampled_from(["told", "told", "told", "reply lost", "connection lost"])
 
 
-class JobMachine(Ledger):
+class JobMachine(Deletions):
     """Its steps."""
 
     # --- People -------------------------------------------------------------------------------
@@ -59,9 +59,19 @@ class JobMachine(Ledger):
     def _submit(self, *, seed: int, key: str | None) -> object:
         blank = dict.fromkeys(("model", "size", "frames", "steps", "guidance"))
         spec = offer.make_spec(prompt="a red circle moving right", seed=seed, **blank)
-        return outcome(lambda: actions.submit(owner=self.owner, spec=spec, idempotency_key=key).pk)
 
-    @rule(pick=PICK, what=st.sampled_from(["cancel", "retry", "submit"]))
+        def submit() -> UUID:
+            return actions.submit(owner=self.owner, spec=spec).pk
+
+        def answer() -> tuple[int, dict[str, str], str]:
+            return 201, {}, str(submit())
+
+        if key is None:
+            return outcome(submit)
+        asked = idempotency.digest({"seed": seed})
+        return outcome(lambda: UUID(idempotency.once_for(self.owner, key, asked, answer).body))
+
+    @rule(pick=PICK, what=st.sampled_from(["cancel", "retry", "submit", "delete"]))
     def ask(self, pick: int, what: str) -> None:
         job, expected = self._job(pick)
         if what == "cancel":
@@ -70,6 +80,8 @@ class JobMachine(Ledger):
             assert outcome(partial(actions.cancel, job)) == wanted
         elif what == "retry":
             self._retry(job, expected)
+        elif what == "delete":
+            self._delete(job, expected)
         elif expected.key is not None:
             assert self._submit(seed=1, key=expected.key) == job
             assert self._submit(seed=2, key=expected.key) is KeyReused
@@ -82,12 +94,23 @@ class JobMachine(Ledger):
         for _ in range(2):
             self._retry(job, self.jobs[job])
 
+    @precondition(lambda self: self._retriable())
+    @rule()
+    def retry_and_delete_what_ended(self) -> None:
+        """The old one stays as long as the new one goes on from its checkpoint."""
+        job = self._retriable()[-1]
+        self._retry(job, self.jobs[job])
+        self._delete(job, self.jobs[job])
+        self._purge([job])
+
     def _retriable(self) -> list[UUID]:
         """Not retried yet; last those that leave a checkpoint to go on from."""
         ended = [
             job
             for job, expected in self.jobs.items()
-            if expected.state in RETRIED_FROM and expected.retried_as is None
+            if expected.state in RETRIED_FROM
+            and expected.retried_as is None
+            and not expected.deleted
         ]
         return sorted(ended, key=lambda job: self.jobs[job].saved is not None)
 
@@ -97,6 +120,8 @@ class JobMachine(Ledger):
             assert new is NotPossible
         elif expected.retried_as is not None:
             assert new == expected.retried_as
+        elif expected.deleted:
+            assert new is NotPossible
         else:
             assert isinstance(new, UUID)
             assert new not in self.jobs

@@ -8,21 +8,22 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import User
-from accounts.roles import Role
+from accounts.models import AuditEntry, User
+from accounts.roles import SiteRole
 from jobs import actions
 from jobs.actions import Claim
 from jobs.admin.job import StateFilter
 from jobs.lifecycle import State
-from jobs.models import Job, KeptPreview
+from jobs.models import Job, KeptPreview, Worker
 
 pytestmark = pytest.mark.django_db
 
 ROUTES = {
-    "queue": ("GET", "/admin/queue/"),
-    "part": ("GET", "/admin/queue/?part=1"),
-    "retry many": ("POST", "/admin/queue/retry"),
-    "drain": ("POST", "/admin/queue/drain"),
+    "queue": ("GET", "/queue"),
+    "part": ("GET", "/queue?part=1"),
+    "retry many": ("POST", "/queue/retry"),
+    "cancel many": ("POST", "/queue/cancel"),
+    "drain": ("POST", "/queue/drain"),
     "list": ("GET", "/admin/jobs/job/"),
     "job": ("GET", "/admin/jobs/job/{job}/change/"),
     "retry": ("POST", "/admin/jobs/job/{job}/retry/"),
@@ -36,7 +37,7 @@ ROUTES = {
 
 @pytest.fixture
 def staff(db: None) -> User:
-    """May enter the console, but operates nothing."""
+    """Django's own flag opens nothing here."""
     return User.objects.create(email="sam@example.com", is_staff=True)
 
 
@@ -52,28 +53,28 @@ def test_only_operators_get_into_the_console(
         client.logout()
         if who is not None:
             client.force_login(who)
-        answer = client.generic(method, path)
+        answer = client.get(path) if method == "GET" else client.post(path, {"reason": "a test"})
         where = answer.headers.get("Location", "").partition("?")[0]
         answers[who.email if who else "nobody"] = (answer.status_code, where)
     sign_in = (302, "/admin/login/")
-    assert [answers[who] for who in ("nobody", "charlie@example.com", "alice@example.com")] == [
-        sign_in
-    ] * 3
-    assert answers["sam@example.com"] == (403, "")
+    assert answers["nobody"] == sign_in
+    for who in ("charlie", "alice", "sam"):
+        assert answers[f"{who}@example.com"] == (403, "")
     assert answers["olga@example.com"][0] == (200 if method == "GET" else 302)
     assert answers["olga@example.com"][1] != sign_in[1]
 
 
 @pytest.mark.parametrize(
-    "path", ["/admin/queue/retry", "/admin/queue/drain", "/admin/jobs/job/{job}/retry/"]
+    "path", ["/queue/retry", "/queue/cancel", "/queue/drain", "/admin/jobs/job/{job}/retry/"]
 )
 def test_a_button_needs_its_pages_own_token_and_a_post(path: str, parked: Job, olga: User) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(olga)
     where = path.format(job=parked.pk)
     assert strict.post(where, {"job": str(parked.pk), "worker": "gpu-1"}).status_code == 403
-    assert strict.get(where).status_code == 405
+    assert strict.get(f"{where}?worker=gpu-1").status_code in {200, 405}
     assert Job.objects.count() == 1
+    assert Worker.objects.get().drain_requested_at is None
 
 
 def test_an_operator_who_was_deactivated_gets_no_further(
@@ -124,8 +125,12 @@ def test_a_cancel_asks_first(
     job, held = submit(), claim()
     where = f"/admin/jobs/job/{job.pk}/cancel/"
     assert b"It stops after the step at hand." in console.get(where).content
+    assert b"This field is required." in console.post(where).content
     assert not actions.orders(held).cancel
-    console.post(where)
+    for _ in range(2):  # the second press changes nothing, and nothing is noted of it
+        console.post(where, {"reason": "its owner asked for it"})
+    noted = AuditEntry.objects.get(verb="job.cancelled")
+    assert (noted.subject, noted.data) == (str(job.pk), {"reason": "its owner asked for it"})
     assert actions.orders(held).cancel
     actions.obey_cancel(held)
     page = console.get(f"/admin/jobs/job/{job.pk}/change/").content.decode()
@@ -139,8 +144,9 @@ def test_a_prompt_cannot_break_out_of_the_console(
     nasty = '</script><img src=x onerror="alert(1)">'
     waits, runs = submit(nasty), submit(nasty)
     claim()
-    for where in ("queue/", "jobs/job/", *(f"jobs/job/{job.pk}/change/" for job in (waits, runs))):
-        assert nasty not in console.get(f"/admin/{where}").content.decode()
+    changes = (f"admin/jobs/job/{job.pk}/change/" for job in (waits, runs))
+    for where in ("queue", "admin/jobs/job/", *changes):
+        assert nasty not in console.get(f"/{where}").content.decode()
 
 
 # --- The list --------------------------------------------------------------------------------
@@ -181,7 +187,7 @@ def test_the_list_costs_the_same_however_long_it_is(
     django_assert_max_num_queries: Callable[[int], Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("jobs.admin.job.COUNTED", 60)
+    monkeypatch.setattr("accounts.console.COUNTED", 60)
     made = [str(submit().pk) for _ in range(70)]
     with django_assert_max_num_queries(6):
         assert _listed(console, "") == made[:-51:-1]
@@ -192,11 +198,11 @@ def test_the_list_costs_the_same_however_long_it_is(
 def test_the_console_leads_operators_to_the_queue_and_nobody_else(
     console: Client, staff: User
 ) -> None:
-    assert b'href="/admin/queue/"' in console.get("/admin/").content
+    assert b'href="/queue"' in console.get("/admin/").content
     console.force_login(staff)
-    assert b"/admin/queue/" not in console.get("/admin/").content
-    User.objects.filter(pk=staff.pk).update(role=Role.OPERATOR)
-    assert b"/admin/queue/" in console.get("/admin/").content
+    assert console.get("/admin/").status_code == 403
+    User.objects.filter(pk=staff.pk).update(role=SiteRole.OPERATOR)
+    assert b"/queue" in console.get("/admin/").content
 
 
 def test_every_state_has_its_filter() -> None:

@@ -1,13 +1,15 @@
 """The API: what programs post, and what they are told."""
 
-import base64
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from django.test import Client
 
 from accounts.models import User
-from jobs import actions
+from conftest import video_of
+from jobs import actions, artifacts
+from jobs.actions import Claim
 from jobs.models import Job, JobRequest
 
 pytestmark = pytest.mark.django_db
@@ -104,6 +106,28 @@ def test_a_video_is_exact_unless_a_fast_one_is_asked_for_and_a_fast_one_says_so(
     assert post(quality="fast") == ("fast", "Fast (approximate)")
 
 
+LAYOUT = {"columns": 8, "rows": 2, "tile_width": 64, "tile_height": 64, "steps": [1, 32]}
+
+
+@pytest.mark.parametrize("facts", [{}, LAYOUT])  # none: made before layouts were kept
+def test_a_job_tells_how_its_strip_is_laid_out_where_that_is_known(
+    facts: dict[str, object],
+    submit: Callable[..., Job],
+    claim: Callable[..., Claim],
+    client: Client,
+    alice: User,
+) -> None:
+    job, held = submit(), claim()
+    client.force_login(alice)
+    assert client.get(f"/api/v1/jobs/{job.pk}").json()["strip"] is None
+    key = artifacts.key_for(job.pk, held.attempt, "strip.jpg")
+    strip = replace(video_of(held), name="strip.jpg", key=key, facts=facts)
+    actions.succeed(held, [video_of(held), strip])
+    answer = client.get(f"/api/v1/jobs/{job.pk}").json()
+    assert answer["strip"] == (facts or None)
+    assert answer["strip_url"] is not None
+
+
 def test_a_job_from_before_there_were_qualities_reads_as_exact(
     submit: Callable[..., Job], alice: User, client: Client
 ) -> None:
@@ -133,14 +157,6 @@ def test_nonsense_is_a_problem_too(alice: User, client: Client) -> None:
     assert client.get("/api/v1/jobs/not-a-job").status_code == 404
 
 
-@pytest.mark.parametrize("position", ["p=foo", "p=%00", "p=9999999999999-01-01", "x"])
-def test_a_made_up_cursor_is_not_found(position: str, alice: User, client: Client) -> None:
-    client.force_login(alice)
-    cursor = base64.b64encode(position.encode()).decode()
-    answer = client.get("/api/v1/jobs", {"cursor": cursor})
-    assert answer.status_code in {200, 404}
-
-
 def test_hostile_requests_are_answered_and_not_stumbled_over(
     submit: Callable[..., Job], alice: User, client: Client
 ) -> None:
@@ -155,32 +171,6 @@ def test_hostile_requests_are_answered_and_not_stumbled_over(
         answer = client.generic("POST", "/", b"prompt=x", content_type=kind)
         assert answer.status_code == 400, charset
     assert client.get("/", headers={"Cookie": r'x="a\000"'}).status_code == 400
-
-
-def test_a_list_is_paged_without_gaps_or_repeats(
-    submit: Callable[..., Job], alice: User, client: Client
-) -> None:
-    made = [str(submit().pk) for _ in range(5)]
-    client.force_login(alice)
-    seen, url = [], "/api/v1/jobs?limit=2"
-    while url:
-        page = client.get(url).json()
-        seen += [job["id"] for job in page["results"]]
-        url = page["next"]
-    assert seen == made[::-1]
-
-
-def test_a_list_costs_the_same_queries_however_long(
-    submit: Callable[..., Job],
-    alice: User,
-    client: Client,
-    django_assert_max_num_queries: Callable[[int], object],
-) -> None:
-    for _ in range(15):
-        submit()
-    client.force_login(alice)
-    with django_assert_max_num_queries(5):  # type: ignore[attr-defined]
-        assert len(client.get("/api/v1/jobs").json()["results"]) == 15
 
 
 def test_a_queued_job_knows_how_many_are_before_it(

@@ -56,3 +56,19 @@ def test_a_preview_header_is_52_bytes_little_endian() -> None:
 def test_what_is_no_preview_of_this_version_is_refused(message: bytes) -> None:
     with pytest.raises(ValueError, match="preview"):
         PreviewHeader.unpack(message)
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        {"type": "tick", "job": str(JOB)},
+        {"type": "dance", "job": str(JOB)},
+        {"type": "preview", "job": "x", "attempt": 1, "step": 1},
+        {"type": "preview", "job": str(JOB), "attempt": "1", "step": 1},
+        {"type": "preview", "job": str(JOB), "attempt": 1, "step": None},
+        {"type": "preview", "job": str(JOB), "attempt": True, "step": 1},
+    ],
+)
+def test_what_is_no_event_is_refused(wire: dict[str, object]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        from_wire(wire)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 from threading import Barrier, Thread
 from uuid import uuid4
@@ -13,7 +14,8 @@ from uuid import uuid4
 import pytest
 from django.conf import LazySettings
 from django.core.files.storage import default_storage
-from django.test import AsyncClient
+from django.core.management import CommandError, call_command
+from django.test import AsyncClient, Client
 
 from accounts.models import User
 from jobs import actions, artifacts
@@ -64,13 +66,12 @@ async def test_a_file_is_served_by_range(  # noqa: PLR0917 - fixtures
         assert answer["Content-Range"] == f"bytes {first}-{last}/1024"
 
 
-async def test_a_file_that_is_gone_is_not_found(
-    async_db: None, url: str, alice: User, media: Path
+def test_a_file_that_is_gone_is_not_found(
+    url: str, alice: User, media: Path, client: Client
 ) -> None:
-    next(media.rglob("video.mp4")).unlink()  # noqa: ASYNC240 - of a test
-    client = AsyncClient()
-    await client.aforce_login(alice)
-    assert (await client.get(url)).status_code == 404
+    next(media.rglob("video.mp4")).unlink()
+    client.force_login(alice)
+    assert client.get(url).status_code == 404
 
 
 async def test_a_range_behind_the_end_is_refused_with_the_size(
@@ -173,6 +174,21 @@ def _use(settings: LazySettings, server: dict[str, str]) -> None:
     }
     backend = {"BACKEND": "jobs.storage.S3", "OPTIONS": options}
     settings.STORAGES = {**settings.STORAGES, "default": backend}
+
+
+def test_a_bucket_is_made_where_it_is_missing(settings: LazySettings) -> None:
+    with stage.conditional_s3_server() as server:
+        _use(settings, server)
+        settings.STORAGES["default"]["OPTIONS"]["bucket_name"] = settings.S3_BUCKET = "another"
+        said = [StringIO(), StringIO()]
+        for text in said:
+            call_command("bucket", stdout=text)
+    assert [text.getvalue() for text in said] == ["another is made.\n", "another is there.\n"]
+    with pytest.raises(CommandError, match="did not make another"):
+        call_command("bucket")
+    settings.S3_BUCKET = ""
+    with pytest.raises(CommandError, match="T2V_S3_BUCKET is not set"):
+        call_command("bucket")
 
 
 @pytest.mark.parametrize("size", [1000, 9_000_000])

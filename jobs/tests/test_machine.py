@@ -16,7 +16,7 @@ from jobs.tests.machine import JobMachine
 
 RUNS = int(os.environ.get("MACHINE_RUNS", "0"))
 PROFILE = hypothesis_settings(
-    max_examples=RUNS or 80,
+    max_examples=RUNS or 50,
     stateful_step_count=20,
     derandomize=not RUNS,
     database=None,

@@ -12,27 +12,29 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from jobs import actions, overview, waiting, workers
+from jobs import actions, line, overview, waiting, workers
 from jobs.actions import Claim
 from jobs.models import Job, Worker
 
 pytestmark = pytest.mark.django_db
+QUERIES = 24  # of the page, however long its lists are; two of them are the session's
 
 
 def _shown(console: Client) -> overview.Overview:
-    answer = console.get("/admin/queue/")
+    answer = console.get("/queue")
     assert answer.status_code == 200
     seen: overview.Overview = answer.context["seen"]
     return seen
 
 
 def test_an_empty_queue_says_what_that_means(console: Client) -> None:
-    page = console.get("/admin/queue/").content.decode()
+    page = console.get("/queue").content.decode()
     for words in (
         "there is nothing to do",
-        "Nobody waits",
-        "none has used up its attempts",
+        "Nothing waits: whatever is submitted now begins as soon as a worker is free.",
+        "no job has used up its attempts",
         "No worker has ever registered",
+        "No worker is up, so nothing is rendered.",
     ):
         assert words in page
 
@@ -48,8 +50,13 @@ def test_a_running_job_shows_where_it_is_and_what_was_asked_of_it(
     assert (row.job.pk, row.worker, row.job.step, row.steps) == (job.pk, "gpu-1", 12, 40)
     assert timedelta(seconds=50) < row.lease_left <= timedelta(seconds=60)
     assert row.resumed_from is None
-    page = console.get("/admin/queue/").content.decode()
-    for words in ("a green star moving up", "alice@example.com", "12 of 40", "cancel requested at"):
+    page = console.get("/queue").content.decode()
+    for words in (
+        "a green star moving up",
+        "alice@example.com",
+        "Cancelling",
+        "Lease renewed in time",
+    ):
         assert words in page
 
 
@@ -66,9 +73,9 @@ def test_a_lease_that_is_over_shows_as_such_and_is_no_sign_of_life(
     seen = _shown(console)
     (row,) = seen.running.rows
     assert row.lease_left < timedelta(0)
-    assert b"over: it is taken back" in console.get("/admin/queue/").content
+    assert b"Lease is over: it is taken back" in console.get("/queue").content
     (worker,) = seen.workers.rows
-    assert (worker.lives, worker.holds) == (False, [])
+    assert (worker.lives, worker.holds, worker.does) == (False, [], "gone")
 
 
 def test_an_attempt_that_went_on_from_a_checkpoint_says_from_which_step(
@@ -79,7 +86,7 @@ def test_an_attempt_that_went_on_from_a_checkpoint_says_from_which_step(
     actions.resumed(held, step=8)
     (row,) = _shown(console).running.rows
     assert row.resumed_from == 8
-    assert b"went on from step 8" in console.get("/admin/queue/").content
+    assert b"went on from step 8" in console.get("/queue").content
 
 
 def test_a_waiting_job_says_why(
@@ -111,6 +118,7 @@ def test_a_waiting_job_says_why(
     assert reasons() == ["Next, after what gpu-1 renders now."]  # its lease is the sign of life
 
     actions.fail(held, code="gpu_broken", message="The GPU failed.", permanent=False)
+    Job.objects.filter(pk=first.pk).update(run_at=timezone.now() + timedelta(hours=1))
     (waits,) = [row.why for row in _shown(console).waiting.rows if row.job.pk == first.pk]
     assert waits.startswith("Back-off until ")
     assert waits.endswith(" after: The GPU failed.")
@@ -140,14 +148,16 @@ def test_the_handbook_explains_every_reason_to_wait() -> None:
     assert [each for each in told if each not in page] == []
 
 
-def test_the_places_of_one_pool_do_not_hide_another_pool(
+def test_each_pool_is_a_line_of_its_own_and_all_are_shown_in_one_order(
     submit: Callable[..., Job], console: Client
 ) -> None:
     made = [submit() for _ in range(4)]
-    Job.objects.filter(pk__in=[made[0].pk, made[1].pk]).update(pool="other")
+    Job.objects.filter(pk__in=[made[0].pk, made[2].pk]).update(pool="other")
     rows = _shown(console).waiting.rows
+    assert [row.job.pk for row in rows] == [job.pk for job in made]
     assert [row.place for row in rows] == [1, 1, 2, 2]
-    assert {row.job.pool for row in rows[:2]} == {"default", "other"}
+    rows = console.get("/queue?pool=other").context["seen"].waiting.rows
+    assert [(row.job.pk, row.place) for row in rows] == [(made[0].pk, 1), (made[2].pk, 2)]
 
 
 def test_a_parked_job_shows_its_error_until_somebody_tries_it_again(
@@ -155,7 +165,7 @@ def test_a_parked_job_shows_its_error_until_somebody_tries_it_again(
 ) -> None:
     (row,) = _shown(console).parked.rows
     assert (row.job.pk, row.worker) == (parked.pk, "gpu-1")
-    page = console.get("/admin/queue/").content.decode()
+    page = console.get("/queue").content.decode()
     assert "out_of_memory" in page
     assert "The memory did not suffice." in page
     actions.retry(parked.pk)
@@ -169,12 +179,12 @@ def test_a_long_queue_costs_no_more_than_a_short_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(overview, "SHOWN", 3)
-    monkeypatch.setattr(overview, "COUNTED", 6)
+    monkeypatch.setattr(line, "COUNTED", 6)
     for count, total, more in ((4, "4", "1"), (4, "6 or more", "3 or more")):
         for _ in range(count):
             submit()
-        with django_assert_max_num_queries(14):
-            answer = console.get("/admin/queue/?part=1")
+        with django_assert_max_num_queries(QUERIES):
+            answer = console.get("/queue?part=1")
         waiting = answer.context["seen"].waiting
         assert (len(waiting.rows), waiting.total, waiting.more) == (3, total, more)
 
@@ -197,8 +207,8 @@ def test_many_rows_in_every_list_cost_no_more_than_one(
         submit()
         actions.fail(claim("gpu-9/x"), code="bad", message="It broke.", permanent=False)
         workers.register(name=f"w-{number}", incarnation=uuid.uuid4(), pool="default", device="")
-    with django_assert_max_num_queries(14):
-        seen = console.get("/admin/queue/?part=1").context["seen"]
+    with django_assert_max_num_queries(QUERIES):
+        seen = console.get("/queue?part=1").context["seen"]
     assert [len(part.rows) for part in (seen.running, seen.waiting, seen.parked, seen.workers)] == [
         5,
         10,
@@ -213,13 +223,16 @@ def test_a_worker_is_drained_and_takes_jobs_again_by_a_button(
     life = uuid.uuid4()
     holder = workers.register(name="gpu-1", incarnation=life, pool="default", device="")
     submit()
-    console.post("/admin/queue/drain", {"worker": "gpu-1", "drain": "1"})
+    assert b"Drain gpu-1?" in console.get("/queue/drain?worker=gpu-1").content
+    console.post("/queue/drain", {"worker": "gpu-1"})
+    assert not _shown(console).workers.rows[0].words.startswith("drains")
+    console.post("/queue/drain", {"worker": "gpu-1", "reason": "new memory"})
     assert actions.claim(worker=holder, pool="default") is None
     (row,) = _shown(console).workers.rows
     assert row.words.startswith("drains since ")
-    console.post("/admin/queue/drain", {"worker": "gpu-1", "resume": "1"})
+    console.post("/queue/drain", {"worker": "gpu-1", "resume": "1"})
     assert actions.claim(worker=holder, pool="default") is not None
     (row,) = _shown(console).workers.rows
     assert len(row.holds) == 1
-    console.post("/admin/queue/drain", {"worker": "nobody", "drain": "1"})
-    assert "There is no such worker any more." in console.get("/admin/queue/").content.decode()
+    console.post("/queue/drain", {"worker": "nobody", "reason": "x"})
+    assert "There is no such worker any more." in console.get("/queue").content.decode()

@@ -108,7 +108,8 @@ def test_every_state_has_its_page(
     job.refresh_from_db()
     if job.error_message:
         assert job.error_message.encode() in page.content
-    assert state.encode() in client.get("/").content
+    in_studio = f'data-job-id="{job.pk}"'.encode() in client.get("/").content
+    assert in_studio == (state is not State.CANCELLED)  # which is over, and no video
 
 
 def test_a_job_can_be_made_again_with_the_same_values(
@@ -166,7 +167,7 @@ def test_the_form_asks_for_a_quality_only_where_there_is_a_choice(
     alice: User, client: Client, settings: LazySettings, tmp_path: Path
 ) -> None:
     client.force_login(alice)
-    hidden = b'<div class="field wide" hidden>'
+    hidden = b'<div class="field wide" hidden data-field="quality">'
     assert hidden not in client.get("/").content
     settings.T2V_MODELS_FILE = _without_qualities(settings, tmp_path)
     assert hidden in client.get("/").content
@@ -181,21 +182,6 @@ def _without_qualities(settings: LazySettings, folder: Path) -> Path:
     bare = folder / "models.toml"
     bare.write_text(re.sub(r"(?ms)^\[[\w-]+\.qualities\..*?(?=^\[|\Z)", "", text), encoding="utf-8")
     return bare
-
-
-def test_the_list_is_paged_newest_first_at_a_fixed_cost(
-    submit: Callable[..., Job],
-    alice: User,
-    client: Client,
-    django_assert_max_num_queries: Callable[[int], object],
-) -> None:
-    made = [str(submit().pk) for _ in range(15)]
-    client.force_login(alice)
-    with django_assert_max_num_queries(7):  # type: ignore[attr-defined]
-        first = client.get("/")
-    second = client.get("/?page=2")
-    listed = [job["id"] for page in (first, second) for job in page.context["jobs"]]
-    assert listed == made[::-1]
 
 
 def test_a_prompt_cannot_break_out_of_the_page(
@@ -243,3 +229,21 @@ def test_a_job_that_was_tried_again_and_the_new_one_lead_to_each_other(
     client.force_login(alice)
     assert f'href="/jobs/{new.pk}/"' in client.get(f"/jobs/{job.pk}/").content.decode()
     assert f'href="/jobs/{job.pk}/"' in client.get(f"/jobs/{new.pk}/").content.decode()
+
+
+def test_a_verb_tells_a_script_what_became_of_it_and_leads_a_form_on(
+    submit: Callable[..., Job], claim: Callable[..., Claim], alice: User, client: Client
+) -> None:
+    client.force_login(alice)
+    done = submit()
+    _end(done, claim(), State.SUCCEEDED)
+    script = {"accept": "application/json"}
+    answer = client.post(f"/jobs/{submit().pk}/cancel", headers=script)
+    told = {"message": "Cancelled.", "undo": None, "state": "cancelled"}
+    assert (answer.status_code, answer.json()) == (200, told)
+    assert Job.objects.filter(state=State.CANCELLED).count() == 1
+    refusal = client.post(f"/jobs/{done.pk}/cancel", headers=script)
+    assert (refusal.status_code, refusal["Content-Type"]) == (409, "application/problem+json")
+    page = client.post(f"/jobs/{done.pk}/cancel", follow=True)
+    assert page.redirect_chain == [(f"/jobs/{done.pk}/", 302)]
+    assert [str(each) for each in page.context["messages"]] == [refusal.json()["detail"]]

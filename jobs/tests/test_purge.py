@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from conftest import video_of
-from jobs import actions, artifacts, purge, stream
+from jobs import actions, purge, stream
 from jobs.actions import Claim
 from jobs.artifacts import Stored
 from jobs.errors import LostClaim, NotPossible
@@ -29,16 +29,6 @@ def _at_once(settings: LazySettings) -> None:
 
 
 Put = Callable[..., Stored]
-
-
-@pytest.fixture
-def put(media: Path, tmp_path: Path) -> Put:
-    def _put(held: Claim, name: str) -> Stored:
-        path = tmp_path / "made"
-        path.write_text(f"{held.job} {held.attempt} {name}")
-        return artifacts.put(held.job, held.attempt, name, path)
-
-    return _put
 
 
 @pytest.fixture

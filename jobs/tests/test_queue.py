@@ -276,8 +276,10 @@ def test_an_old_snapshot_does_not_slow_the_claim_from_the_mark(
             assert _next() is not None
         mark = queue._marks.get("default")
         assert mark is not None
-        assert _pages_of_a_claim(queue._Mark.head()) > 150
-        assert _pages_of_a_claim(mark) < 40
+        # Of 250 dead rows and none; what tests before left in the indexes is read in both.
+        head, near = _pages_of_a_claim(queue._Mark.head()), _pages_of_a_claim(mark)
+        assert head > 150
+        assert near * 3 < head
 
 
 # --- Pools ------------------------------------------------------------------------------------

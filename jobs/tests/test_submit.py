@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from threading import Barrier, Event
 
 import pytest
@@ -14,7 +13,7 @@ from django.db import connection, transaction
 from accounts.models import User
 from conftest import video_of
 from jobs import actions, dispatch, offer, stream
-from jobs.errors import KeyReused, TooManyJobs
+from jobs.errors import TooManyJobs
 from jobs.lifecycle import State
 from jobs.models import Job, JobEvent, JobRequest
 from jobs.spec import RenderSpec
@@ -34,6 +33,16 @@ def test_a_submit_knocks_once_after_its_commit(alice: User, empty_redis: redis.R
     assert stream.knocks_waiting("default") == 1
 
 
+def test_knocks_that_nobody_hears_do_not_pile_up(
+    alice: User, empty_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "MOST_KNOCKS", 3)
+    for _ in range(6):
+        actions.submit(owner=alice, spec=_spec())
+    assert dispatch.wait_empty(5)
+    assert stream.knocks_waiting("default") == 3
+
+
 def test_a_rolled_back_submit_leaves_nothing_and_knocks_nothing(
     alice: User, empty_redis: redis.Redis
 ) -> None:
@@ -46,55 +55,6 @@ def test_a_rolled_back_submit_leaves_nothing_and_knocks_nothing(
     assert not Job.objects.exists()
     assert not JobEvent.objects.exists()
     assert not JobRequest.objects.exists()
-
-
-def test_fifty_parallel_submits_with_one_key_make_one_job(alice: User) -> None:
-    start = Barrier(25)
-
-    def post(_: int) -> object:
-        start.wait()
-        try:
-            spec = _spec(seed=_)
-            return [
-                actions.submit(owner=alice, spec=spec, idempotency_key="k", seed_drawn=True).pk
-                for _ in range(2)
-            ]
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(25) as threads:
-        made = {str(job) for pair in threads.map(post, range(25)) for job in pair}  # type: ignore[attr-defined]
-    assert len(made) == 1
-    assert Job.objects.count() == 1
-
-
-def test_a_key_is_refused_for_another_seed_unless_it_was_drawn(alice: User) -> None:
-    actions.submit(owner=alice, spec=_spec(seed=1), idempotency_key="k")
-    with pytest.raises(KeyReused):
-        actions.submit(owner=alice, spec=_spec(seed=2), idempotency_key="k")
-    actions.submit(owner=alice, spec=_spec(seed=2), idempotency_key="k", seed_drawn=True)
-    assert Job.objects.count() == 1
-
-
-def test_a_key_is_refused_for_another_request_and_free_for_another_person(
-    alice: User, bob: User
-) -> None:
-    actions.submit(owner=alice, spec=_spec(), idempotency_key="k")
-    with pytest.raises(KeyReused):
-        actions.submit(owner=alice, spec=_spec("a blue square rising"), idempotency_key="k")
-    actions.submit(owner=bob, spec=_spec(), idempotency_key="k")
-    assert Job.objects.count() == 2
-
-
-def test_a_key_from_before_there_were_qualities_still_finds_its_job_but_not_for_a_fast_one(
-    alice: User,
-) -> None:
-    job = actions.submit(owner=alice, spec=_spec(), idempotency_key="k")
-    old = {key: value for key, value in job.request.spec.items() if key != "quality"}
-    JobRequest.objects.filter(job=job).update(spec=old)
-    assert actions.submit(owner=alice, spec=_spec(), idempotency_key="k").pk == job.pk
-    with pytest.raises(KeyReused):
-        actions.submit(owner=alice, spec=replace(_spec(), quality="fast"), idempotency_key="k")
 
 
 def test_a_person_has_a_bounded_number_of_unfinished_jobs(

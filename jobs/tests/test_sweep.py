@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from threading import Barrier
@@ -14,7 +15,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from jobs import actions, artifacts, dispatch, stream
+from jobs import actions, artifacts, dispatch, load, stream
 from jobs.actions import Claim
 from jobs.lifecycle import State
 from jobs.management.commands import sweep
@@ -134,10 +135,43 @@ def test_a_sweep_does_its_work_with_redis_dead(
     end_leases()
     Job.objects.filter(pk=late.pk).update(deadline="2020-01-01T00:00Z")
     settings.REDIS_URL = "redis://127.0.0.1:1"
-    stream._sender.cache_clear()
-    try:
-        assert sweep.sweep().startswith("1 taken back, 1 expired")
-    finally:
-        stream._sender.cache_clear()
+    assert sweep.sweep().startswith("1 taken back, 1 expired")
     assert Job.objects.get(pk=job.pk).state == State.QUEUED
     assert Job.objects.get(pk=late.pk).state == State.EXPIRED
+
+
+def broken() -> int:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("chore", sweep.CHORES)
+def test_a_chore_that_fails_holds_up_no_other_and_rests(
+    chore: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[str] = []
+
+    def noted(name: str) -> int:
+        done.append(name)
+        return sweep_chores[name]()
+
+    sweep_chores = {**sweep.CHORES, chore: broken}
+    monkeypatch.setattr(sweep, "CHORES", {name: partial(noted, name) for name in sweep_chores})
+    rests: dict[str, float] = {}
+    sweep.tidy(rests)
+    assert done == list(sweep.CHORES)
+    assert [record.message for record in caplog.records] == [f"no {chore}"]
+    sweep.tidy(rests)
+    assert done[len(sweep.CHORES) :] == [name for name in sweep.CHORES if name != chore]
+
+
+def test_a_look_at_the_load_that_breaks_takes_lost_jobs_back_all_the_same(
+    old_postgres: None,
+    submit: Callable[..., Job],
+    claim: Callable[..., Claim],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(load, "refresh", broken)
+    submit()
+    claim()
+    end_leases()
+    assert sweep.sweep().startswith("1 taken back")

@@ -8,7 +8,7 @@ from conftest import video_of
 from jobs import actions, artifacts
 from jobs.actions import Claim, Saved
 from jobs.artifacts import Stored
-from jobs.errors import KeyReused, LostClaim, NotPossible
+from jobs.errors import KeyReused, LostClaim, NotFound, NotPossible
 
 WORK = ("renew", "orders", "save checkpoint", "resumed")
 ENDS = ("succeed", "fail in passing", "fail for good", "release", "obey cancel")
@@ -45,5 +45,5 @@ def outcome(verb: Callable[[], object]) -> object:
     """What a verb gave, or the class of the refusal that it raised."""
     try:
         return verb()
-    except (LostClaim, NotPossible, KeyReused) as refusal:
+    except (LostClaim, NotFound, NotPossible, KeyReused) as refusal:
         return type(refusal)

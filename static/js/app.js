@@ -1,21 +1,10 @@
-// On every page: toasts, ages, the first field with an error.
+// On every page: toasts, menus, the theme, ages, the first field with an error.
 
+import { forgetDrafts } from "./draft.js";
+import { startMenus } from "./menu.js";
+import "./theme.js";
 import { keepTimes } from "./times.js";
-
-const TOAST_MS = 6000;
-
-function arm(toast) {
-  const close = toast.querySelector("[data-dismiss]");
-  close.hidden = false;
-  close.addEventListener("click", () => toast.remove());
-  if (toast.matches(".error, .warning")) return; // these wait to be read
-  let timer = setTimeout(() => toast.remove(), TOAST_MS);
-  toast.addEventListener("pointerenter", () => clearTimeout(timer));
-  toast.addEventListener("focusin", () => clearTimeout(timer));
-  toast.addEventListener("pointerleave", () => {
-    timer = setTimeout(() => toast.remove(), TOAST_MS);
-  });
-}
+import { startToasts } from "./toast.js";
 
 function focusFirstError() {
   const field = document.querySelector('[aria-invalid="true"]');
@@ -25,6 +14,11 @@ function focusFirstError() {
   field.focus();
 }
 
-document.querySelectorAll("[data-toast]").forEach(arm);
+// Whoever sits down at this computer next reads nothing of it.
+document.addEventListener("submit", ({ target }) => {
+  if (target.getAttribute("action")?.endsWith("/logout/")) forgetDrafts();
+});
+startToasts();
+startMenus();
 keepTimes();
 focusFirstError();

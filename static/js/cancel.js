@@ -1,23 +1,25 @@
 // The cancel form without leaving the page. What became of it comes over the live connection.
 
-import { toast } from "./toast.js";
+import { act } from "./act.js";
+import { tell } from "./job_verbs.js";
 
-export function enhanceCancel(form) {
+/** sure: async, whether it is meant. asked: called before the server has answered, for a page that
+ * shows it at once; done: with the answer; refused: takes back what asked showed. */
+export function enhanceCancel(form, { sure, asked, done, refused } = {}) {
   const button = form.querySelector("button");
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (button.disabled || (sure && !(await sure()))) return;
     button.disabled = true;
     button.ariaBusy = "true";
+    asked?.();
     try {
-      const body = new FormData(form);
-      // The answer leads to the job's page, which is on show already, or to the sign-in.
-      const answer = await fetch(form.action, { method: "POST", body });
-      if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-      if (new URL(answer.url).pathname.startsWith("/accounts/")) location.assign(answer.url);
-      if (form.id) button.textContent = "Cancelling…";
+      const answer = await act(form.action, form);
+      done?.(answer);
     } catch (error) {
       button.disabled = false;
-      toast(`It could not be cancelled: ${error.message}. Try again.`);
+      refused?.();
+      tell(error, "It could not be cancelled. ");
     } finally {
       button.ariaBusy = "false";
     }

@@ -1,163 +1,261 @@
-// The composer: options follow the model, examples and words fill the prompt, one submit is one
-// submit.
+// The composer: one intent is one submit, whatever the network does, and nothing written is lost.
 
-const models = JSON.parse(document.getElementById("models").textContent);
-const form = document.getElementById("composer");
-const { prompt, model, size, frames, steps, guidance, seed, quality } = form.elements;
-const key = form.elements.idempotency_key;
-const submit = document.getElementById("submit");
-const examples = document.getElementById("examples");
-const words = document.getElementById("words");
-const options = document.getElementById("options");
+import { act, say } from "./act.js";
+import { Draft } from "./draft.js";
+import { clearFault, clearFaults, faultsOf, showFaults } from "./faults.js";
+import { Options } from "./options.js";
+import { Prompt } from "./prompt.js";
+import { toast } from "./toast.js";
 
-const current = () => models.find(({ name }) => name === model.value) ?? models[0];
-const seconds = (count, fps) => `${(count / fps).toFixed(1)} s`;
+const DRAFT_MS = 400; // after the last key
+const ESTIMATE_MS = 300;
+const KEPT = ["prompt", "model", "size", "frames", "steps", "guidance", "seed", "quality", "count"];
+const OVER_QUOTA = new Set(["too_many_jobs", "gpu_seconds_used_up", "storage_full"]);
+const WAITED_SECONDS = 3600; // a page that was told to wait for longer says nothing when it is time
+const WAITING = "What you wrote stays here, and this note tells you when it is time.";
+const ROOM = "There should be room in the queue now. Send it again: what you wrote is still here.";
+const TIME = "You can send it again now: what you wrote is still here.";
+const OFFLINE =
+  "The site cannot be reached. What you wrote is kept in this browser: send it again when you are " +
+  "online. It will be made once, however often you send it.";
 
-function fill(select, values, textOf, usual) {
-  const wanted = values.map(String).includes(select.value) ? select.value : String(usual);
-  select.replaceChildren(...values.map((value) => new Option(textOf(value), value)));
-  select.value = wanted;
-}
+const narrow = matchMedia("(max-width: 640px)");
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-function setHint(input, text) {
-  const hint = form.querySelector(`[data-hint="${input.name}"]`);
-  const described = new Set((input.getAttribute("aria-describedby") ?? "").split(" ")).add(hint.id);
-  input.setAttribute("aria-describedby", [...described].join(" ").trim());
-  hint.textContent = text;
-}
-
-function bound(input, least, most, step, usual) {
-  Object.assign(input, { min: least, max: most, step, required: true });
-  const value = Number(input.value);
-  if (input.value === "" || value < least || value > most) input.value = usual;
-  setHint(input, `${least} to ${most}, usually ${usual}`);
-}
-
-// keep: values that the server refused stay as they were typed, beside their messages.
-function followModel({ keep }) {
-  const { limits, defaults, fps, understands, qualities } = current();
-  fill(size, limits.sizes, (name) => name.replace("x", " × "), defaults.size);
-  fill(frames, limits.frames, (count) => seconds(count, fps), defaults.frames);
-  fill(quality, qualities.map(({ name }) => name), titleOf, qualities[0].name);
-  quality.closest(".field").hidden = qualities.length < 2 && quality.getAttribute("aria-invalid") !== "true";
-  const typed = [steps.value, guidance.value];
-  bound(steps, limits.min_steps, limits.max_steps, 1, defaults.steps);
-  bound(guidance, limits.min_guidance, limits.max_guidance, "any", defaults.guidance);
-  if (keep) [steps.value, guidance.value] = typed;
-  prompt.maxLength = limits.max_prompt_chars;
-  document.getElementById("understands").textContent = understands;
-  examples.replaceChildren(...current().examples.map((text) => chip(text, "example")));
-  words.replaceChildren(...current().words.map(wordRow));
-  words.hidden = current().words.length === 0;
-  summarise();
-  count();
-}
-
-function titleOf(name) {
-  return current().qualities.find((each) => each.name === name).title;
-}
-
-function chip(text, kind) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "chip";
-  button.dataset[kind] = "";
-  button.textContent = text;
-  return button;
-}
-
-function wordRow({ part, words: choices }) {
-  const row = document.createElement("div");
-  const term = document.createElement("dt");
-  const choice = document.createElement("dd");
-  term.textContent = part;
-  choice.append(...choices.map((text) => chip(text, "word")));
-  row.append(term, choice);
-  return row;
-}
-
-// At the cursor, in place of what is selected, with a space where another word touches it.
-function insert(word) {
-  const { value, selectionStart, selectionEnd } = prompt;
-  const [before, after] = [value.slice(0, selectionStart), value.slice(selectionEnd)];
-  const text = (/\S$/.test(before) ? " " : "") + word + (/^\S/.test(after) ? " " : "");
-  const fits = before.length + text.length + after.length <= prompt.maxLength;
-  if (fits) prompt.setRangeText(text, selectionStart, selectionEnd, "end");
-  return fits;
-}
-
-function summarise() {
-  const { title, fps } = current();
-  setHint(frames, `${frames.value} frames`);
-  document.getElementById("options-summary").textContent = [
-    title,
-    size.value.replace("x", "×"),
-    seconds(frames.value, fps),
-    `${steps.value} steps`,
-    `guidance ${guidance.value}`,
-    ...(quality.selectedIndex > 0 ? [titleOf(quality.value)] : []),
-    seed.value === "" ? "random seed" : `seed ${seed.value}`,
-  ].join(" · ");
-}
-
-function count() {
-  document.getElementById("prompt-count").textContent =
-    `${prompt.value.length} / ${current().limits.max_prompt_chars}`;
-}
-
-function setBusy(busy) {
-  submit.disabled = busy;
-  submit.ariaBusy = String(busy);
-  submit.textContent = busy ? "Sending…" : "Make the video";
-}
-
-// One key for one intent: a form that comes back by the Back button is a new one.
 // crypto.randomUUID exists on https and localhost only.
 function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  key.value = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-examples.addEventListener("click", ({ target }) => {
-  const chosen = target.closest("[data-example]");
-  if (!chosen) return;
-  prompt.value = chosen.textContent;
-  prompt.removeAttribute("aria-invalid");
-  prompt.focus();
-  count();
-});
-words.addEventListener("click", ({ target, detail }) => {
-  const chosen = target.closest("[data-word]");
-  if (!chosen) return;
-  const word = chosen.textContent;
-  const fits = insert(word);
-  document.getElementById("announce").textContent =
-    fits ? `Added: ${word}` : `The prompt is full; ${word} does not fit.`;
-  prompt.removeAttribute("aria-invalid");
-  // By keyboard (detail 0) or finger one goes on to the next word; a mouse may go back to typing.
-  if (detail > 0 && matchMedia("(pointer: fine)").matches) prompt.focus();
-  count();
-});
-form.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-  event.preventDefault();
-  if (!submit.disabled) form.requestSubmit(submit);
-});
-form.addEventListener("submit", () => setBusy(true));
-// The browser cannot point at a field in a folded part, and would refuse in silence.
-form.addEventListener("invalid", ({ target }) => target.closest("details")?.setAttribute("open", ""), true);
-form.addEventListener("input", () => {
-  summarise();
-  count();
-});
-model.addEventListener("change", () => followModel({ keep: false }));
-addEventListener("pageshow", () => {
-  setBusy(false);
-  newKey();
-});
+export class Composer {
+  #form = document.getElementById("composer");
+  #submit = document.getElementById("submit");
+  #refusal = document.getElementById("refusal");
+  #estimate = document.getElementById("estimate");
+  #draftNote = document.getElementById("draft-note");
+  #options;
+  #prompt;
+  #draft;
+  #intent = null; // {key, of}: what was sent, and may have arrived
+  #busy = false;
+  #timers = { draft: 0, estimate: 0, again: 0 };
+  #asked = null; // AbortController of the estimate that is on its way
+  #expect;
 
-if (navigator.platform.startsWith("Mac")) {
-  document.querySelector("#prompt-hint kbd").textContent = "⌘";
+  /** expect: (prompt, count) → {arrived(jobs), failed()}, what stands in for the jobs meanwhile. */
+  constructor({ models, expect }) {
+    const form = this.#form;
+    this.#expect = expect;
+    this.#options = new Options(form, models);
+    this.#prompt = new Prompt(form.elements.prompt);
+    this.#draft = new Draft(form.dataset.user, form.dataset.workspace);
+    form.noValidate = true; // messages stand at their fields instead
+    if (navigator.platform.startsWith("Mac")) {
+      document.querySelector("#prompt-hint kbd").textContent = "⌘";
+    }
+    this.#restore();
+    this.#follow({ keep: form.querySelector('[aria-invalid="true"]') !== null });
+    this.#listen();
+  }
+
+  #listen() {
+    const form = this.#form;
+    form.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      if (!this.#submit.disabled) form.requestSubmit(this.#submit);
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    form.addEventListener("input", ({ target }) => {
+      if (target.name) clearFault(form, target.name);
+      this.#changed();
+    });
+    form.addEventListener("change", ({ target }) => {
+      if (target.name === "model") this.#follow({ keep: false });
+    });
+    addEventListener("pagehide", () => this.#keep());
+    document.addEventListener("visibilitychange", () => this.#keep());
+    addEventListener("online", () => {
+      if (this.#refusal.dataset.code === "network") this.#refuse("");
+    });
+    document.getElementById("start-over").addEventListener("click", () => this.#startOver());
+  }
+
+  #changed() {
+    this.#options.summarise();
+    this.#nameButton();
+    this.#draftNote.hidden = true;
+    clearTimeout(this.#timers.draft);
+    this.#timers.draft = setTimeout(() => this.#keep(), DRAFT_MS);
+    clearTimeout(this.#timers.estimate);
+    this.#timers.estimate = setTimeout(() => this.#ask(), ESTIMATE_MS);
+  }
+
+  #follow({ keep }) {
+    this.#options.followModel({ keep });
+    this.#prompt.followModel(this.#options.model);
+    this.#nameButton();
+  }
+
+  #nameButton() {
+    const count = Number(this.#values().get("count") ?? 1);
+    const words = count > 1 ? `Make ${count} videos` : "Make the video";
+    this.#submit.textContent = this.#busy ? "Sending…" : words;
+  }
+
+  #values() {
+    return new FormData(this.#form);
+  }
+
+  // --- Drafts ---
+
+  #restore() {
+    const kept = "filled" in this.#form.dataset ? null : this.#draft.read();
+    if (!kept) return;
+    const { model, ...others } = kept.values;
+    const has = [...this.#form.querySelectorAll('[name="model"]')].find(({ value }) => value === model);
+    if (has) has.checked = true;
+    this.#options.followModel({ keep: false });
+    for (const [name, value] of Object.entries(others)) {
+      const field = KEPT.includes(name) && this.#form.elements[name];
+      if (field) field.value = value; // of a list without that value: followModel takes the usual one
+    }
+    this.#intent = kept.intent ?? null;
+    this.#draftNote.hidden = this.#prompt.text === "";
+  }
+
+  #keep() {
+    clearTimeout(this.#timers.draft);
+    const values = Object.fromEntries([...this.#values()].filter(([name]) => KEPT.includes(name)));
+    if (!values.prompt) values.seed = ""; // it belonged to what was sent, or never written
+    if (values.prompt || !this.#options.areUsual()) this.#draft.keep({ values, intent: this.#intent });
+    else this.#draft.forget();
+  }
+
+  #startOver() {
+    this.#prompt.text = "";
+    this.#draftNote.hidden = true;
+    document.getElementById("defaults").click();
+    this.#draft.forget();
+    this.#form.elements.prompt.focus();
+  }
+
+  // --- What it would take ---
+
+  async #ask() {
+    this.#asked?.abort();
+    const asked = (this.#asked = new AbortController());
+    const entries = [...this.#values()].filter(([name]) => KEPT.includes(name) && name !== "prompt");
+    try {
+      const url = `${this.#form.dataset.estimateUrl}?${new URLSearchParams(entries)}`;
+      const answer = await fetch(url, { signal: asked.signal });
+      if (answer.ok && !answer.redirected) this.#estimate.textContent = (await answer.json()).words;
+    } catch (error) {
+      if (error.name !== "AbortError") this.#estimate.textContent = ""; // nobody knows just now
+    }
+  }
+
+  // --- Sending ---
+
+  async #send() {
+    if (this.#busy || this.#submit.disabled) return;
+    clearFaults(this.#form);
+    this.#refuse("");
+    const faults = faultsOf(this.#form);
+    if (Object.keys(faults).length > 0) {
+      showFaults(this.#form, faults);
+      return;
+    }
+    const data = this.#values();
+    data.set("idempotency_key", this.#keyFor(data));
+    this.#keep(); // with the key: the same words after a crash are the same intent
+    const prompt = data.get("prompt");
+    const waiting = this.#expect(prompt.trim(), Number(data.get("count") ?? 1));
+    this.#setBusy(true);
+    try {
+      const answer = await act(this.#form.action, data);
+      waiting.arrived(answer.jobs);
+      this.#sent(prompt, answer);
+    } catch (error) {
+      waiting.failed();
+      this.#failed(error);
+    } finally {
+      this.#setBusy(false);
+    }
+  }
+
+  #keyFor(data) {
+    const of = JSON.stringify([...data].filter(([name]) => !/token|key/.test(name)));
+    if (this.#intent?.of !== of) this.#intent = { key: newKey(), of };
+    return this.#intent.key;
+  }
+
+  #sent(prompt, { message, jobs }) {
+    this.#intent = null;
+    this.#form.elements.remix_of.value = "";
+    this.#form.querySelector('[name="count"][value="1"]').checked = true; // many is asked for anew
+    this.#prompt.remember(prompt.trim());
+    if (this.#prompt.text === prompt) this.#prompt.text = ""; // else the next one was begun already
+    clearTimeout(this.#timers.draft);
+    this.#draft.forget();
+    this.#draftNote.hidden = true;
+    const watch = { words: "Watch", act: () => location.assign(`/jobs/${jobs[0].id}/`) };
+    if (narrow.matches) this.#lookAtStrip(message);
+    else toast(message, { kind: "success", action: jobs.length === 1 ? watch : null });
+    this.#ask();
+  }
+
+  // On a phone the composer fills the screen: what was sent is below it, where a toast would lie.
+  #lookAtStrip(message) {
+    document.getElementById("announce").textContent = message;
+    document.activeElement.blur(); // the keyboard on the glass goes
+    const behavior = still.matches ? "auto" : "smooth";
+    document.getElementById("making-part").scrollIntoView({ block: "start", behavior });
+  }
+
+  #failed(error) {
+    const rest = showFaults(this.#form, error.fields ?? {});
+    if (error.code === "network") this.#refuse(OFFLINE, error.code);
+    else if (rest.length > 0) this.#refuse(rest.join(" "), error.code);
+    else if (!Object.keys(error.fields ?? {}).length) this.#refuseFor(error);
+  }
+
+  // With its moment to come again, where there is one: the note then says so, and loses no focus.
+  #refuseFor(error) {
+    const { code, retryAfter } = error;
+    const short = retryAfter > 0 && retryAfter <= WAITED_SECONDS;
+    this.#refuse(short ? `${say(error)} ${WAITING}` : say(error), code);
+    if (!short) return;
+    this.#timers.again = setTimeout(() => {
+      this.#refusal.firstChild.textContent = code === "queue_full" ? ROOM : TIME;
+      this.#refusal.dataset.code = "again";
+    }, retryAfter * 1000);
+  }
+
+  #refuse(words, code = "") {
+    const box = this.#refusal;
+    clearTimeout(this.#timers.again);
+    box.dataset.code = code;
+    box.hidden = words === "";
+    const said = document.createElement("p");
+    said.textContent = words;
+    box.replaceChildren(said);
+    if (OVER_QUOTA.has(code)) {
+      const link = document.createElement("a");
+      link.href = box.dataset.usageUrl;
+      link.textContent = "See what you use";
+      said.append(" ", link);
+    }
+    if (words) box.focus();
+  }
+
+  #setBusy(busy) {
+    this.#busy = busy;
+    this.#submit.ariaBusy = String(busy);
+    this.#nameButton();
+  }
 }
-followModel({ keep: form.querySelector('[aria-invalid="true"]') !== null });
-prompt.setSelectionRange(prompt.value.length, prompt.value.length); // words go to the end

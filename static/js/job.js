@@ -1,63 +1,97 @@
 // One job's page: state, progress, moving preview, and at the end the video, without a reload.
 
+import { showConnection } from "./banner.js";
+import { ask } from "./ask.js";
 import { enhanceCancel } from "./cancel.js";
-import { Live, showConnection } from "./live.js";
-import { parsePreview, SpritePlayer } from "./preview.js";
-import { fillTimes } from "./times.js";
+import { watchFailures } from "./clip_failed.js";
+import { Formed } from "./formed.js";
+import { Freshness } from "./freshness.js";
+import { History } from "./history.js";
+import { offerMarks } from "./job_marks.js";
+import { enhanceRetry, enhanceVary, offerBack, offerCopies } from "./job_verbs.js";
+import { Live } from "./live.js";
+import { notify } from "./notify.js";
+import { Outlook } from "./outlook.js";
+import { Player } from "./player.js";
+import { Controls } from "./player_controls.js";
+import { SpritePlayer } from "./preview.js";
 import {
-  factWords, FINAL, leftWords, placeWords, progressWords, setBar, stateWords,
+  awaitingNews, FINAL, leftWords, placeWords, progressWords, setBar, stateWords,
   withPlace, withSnapshot, withTick,
 } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
-const AGAIN = { succeeded: "Make another", failed: "Change and try again" };
-const live = new Live();
+const HALF = 0.5; // of the steps: from then on a cancel loses so much that it asks first
+const HAS_BAR = new Set(["queued", "running", "succeeded"]);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 let view = JSON.parse(byId("snapshot").textContent);
-let player = null;
+let preview = null; // SpritePlayer, while it runs
+let player = null; // of the finished clip
+let formed = null;
+let pictured = ""; // the step of the picture on show, in words
+let looking = 0; // timer, while the picture's age is followed
+const live = new Live({ draw: showPreview });
+const history = new History(byId("history"), JSON.parse(byId("story-tables").textContent));
+const outlook = new Outlook(
+  byId("stage").dataset.outlookUrl,
+  { title: byId("place"), why: byId("why"), expires: byId("expires") },
+  view,
+);
+const freshness = new Freshness(Number(byId("stage").dataset.servedAt) * 1000);
 const pageTitle = document.title;
 
 function render(before) {
   const { state } = view;
   const ended = FINAL.has(state);
+  if (state !== "running") closePreview(); // another attempt begins with its own first picture
   const badge = byId("badge");
   badge.dataset.state = state;
   badge.textContent = stateWords(state);
   byId("attempt").hidden = view.attempt < 2;
   byId("attempt").textContent = `Attempt ${view.attempt}`;
   for (const panel of document.querySelectorAll("[data-panel]")) {
-    panel.hidden = panel.dataset.panel !== state || (state === "running" && player !== null);
+    panel.hidden = panel.dataset.panel !== state || (panel.id === "waking" && preview !== null);
   }
-  byId("place").textContent = placeWords(view.place);
   byId("working").hidden = state !== "running";
-  byId("preview").hidden = state !== "running" || player === null;
-  byId("cancel").hidden = ended;
-  byId("again").hidden = !ended;
-  byId("again").textContent = AGAIN[state] ?? "Try again";
+  document.querySelector(".stage-bar").hidden = !HAS_BAR.has(state);
+  outlook.follow(view);
+  renderVerbs();
   if (state === "running") renderProgress();
-  if (ended) renderEnd();
+  if (ended && !(before && FINAL.has(before.state))) renderEnd();
   if (before && before.state !== state) announce();
+  if (before && ended && !FINAL.has(before.state)) notify(view);
   renderTitle();
+}
+
+function renderVerbs() {
+  for (const verb of document.querySelectorAll("[data-when]")) {
+    const fits = verb.dataset.when.split(" ").includes(view.state);
+    verb.hidden = !fits || "forbidden" in verb.dataset;
+  }
+  byId("download").hidden ||= !view.video_url;
+  const again = byId("again");
+  if (again) again.textContent = view.state === "failed" ? "Change and try again" : "Remix";
+  const button = byId("cancel").querySelector("button");
+  button.disabled = view.cancel_requested;
+  button.textContent = view.cancel_requested ? "Cancelling…" : "Cancel";
 }
 
 function renderProgress() {
   byId("step").textContent = progressWords(view);
   byId("left").textContent = view.cancel_requested ? "" : leftWords(view.seconds_left);
   setBar(byId("bar"), view);
-  if (view.cancel_requested) {
-    const button = byId("cancel").querySelector("button");
-    button.disabled = true;
-    button.textContent = "Cancelling…";
-  }
 }
 
 function renderEnd() {
   for (const reason of document.querySelectorAll("[data-reason]")) {
     reason.textContent = view.error_message;
   }
-  byId("spent").textContent = view.attempt;
+  const told = history.advice(view.error_code);
+  for (const advice of told ? document.querySelectorAll("[data-advice]") : []) {
+    advice.textContent = told;
+  }
+  byId("spent").textContent = `Given up after ${view.attempt} attempt${view.attempt === 1 ? "" : "s"}`;
   if (view.state === "succeeded") showVideo();
-  closePlayer();
   live.stop(); // final stays final: nothing more will come
 }
 
@@ -68,17 +102,50 @@ function showVideo() {
     video.src = view.video_url;
     byId("download").href = `${view.video_url}?download=1`;
   }
+  offerFile("file-video", view.video_url);
+  offerFile("file-poster", view.poster_url);
   if (still.matches) {
     video.autoplay = false;
     video.pause();
   }
   video.hidden = false;
-  byId("download").hidden = !view.video_url;
+  if (!player) openPlayer(video);
+  if (view.strip && view.strip_url) offerFormed(video);
 }
 
-function closePlayer() {
-  player?.close();
-  player = null;
+function openPlayer(video) {
+  video.controls = false; // ours, with the frame's number
+  byId("views").hidden = byId("clip").hidden = false;
+  watchFailures(video, byId("video-failed"));
+  player = new Player(video, view.spec);
+  new Controls(player, { stage: byId("stage"), layout: byId("layout") });
+}
+
+function offerFile(id, url) {
+  const item = byId(id);
+  item.hidden = !url;
+  if (url) item.querySelector("a").href = `${url}?download=1`;
+}
+
+function offerFormed(video) {
+  const [words, others, failed] = ["formed-words", "frame-words", "formed-failed"].map(byId);
+  const [tabs, slider, canvas, toggle] = ["tabs", "formed-step", "preview", "formed-toggle"].map(byId);
+  const panels = [byId("clip"), byId("formed")];
+  const stage = byId("stage");
+  const parts = { stage, tabs, panels, canvas, video, slider, toggle, words, others, failed };
+  formed ??= new Formed(parts, { clipSeconds: clipSeconds() });
+  formed.offer(view.strip_url, view.strip);
+}
+
+const clipSeconds = () => view.spec.frames / view.spec.fps;
+
+function closePreview() {
+  if (!preview) return;
+  preview.close();
+  preview = null;
+  byId("preview").hidden = true;
+  byId("liveness").hidden = true;
+  clearInterval(looking);
 }
 
 function renderTitle() {
@@ -90,7 +157,7 @@ function renderTitle() {
 // For screen readers: each state once, never each step.
 function announce() {
   const words = {
-    queued: `Back in the queue. ${placeWords(view.place)}.`,
+    queued: `Back in the queue. ${placeWords(view)}.`,
     running: "The render has started.",
     succeeded: "The video is ready.",
   };
@@ -104,57 +171,99 @@ function become(next) {
   render(before);
 }
 
-function addFact(fact) {
-  const words = document.createElement("span");
-  words.dataset.words = "";
-  words.textContent = factWords(fact);
-  const time = document.createElement("time");
-  time.dataset.clock = "";
-  time.dateTime = fact.at;
-  const item = document.createElement("li");
-  item.dataset.kind = fact.kind;
-  item.append(words, " ", time);
-  byId("history").append(item);
-  fillTimes(item);
+async function showPreview(news) {
+  if (news.job !== view.id || view.state !== "running") return;
+  const first = preview === null;
+  preview ??= new SpritePlayer(byId("preview"), { clipSeconds: clipSeconds() });
+  const showing = preview;
+  if (!(await showing.show(news)) || preview !== showing) return;
+  freshness.came(news);
+  pictured = `step ${news.step} of ${news.steps}`;
+  if (first) {
+    byId("preview").hidden = false;
+    byId("waking").hidden = true;
+    looking = setInterval(sayFreshness, 1000);
+  }
+  sayFreshness();
 }
 
-async function showPreview(buffer) {
-  const preview = parsePreview(buffer);
-  if (preview.job !== view.id || view.state !== "running") return;
-  const { frames, fps } = view.spec;
-  const first = player === null;
-  player ??= new SpritePlayer(byId("preview"), { clipSeconds: frames / fps });
-  await player.show(preview);
-  live.ack(preview);
-  if (first) render(view);
+// The dot says "live" only while it is: connected, and a picture that is not old.
+function sayFreshness() {
+  if (!preview) return;
+  const connected = live.state.name === "live";
+  const stale = freshness.staleSeconds;
+  const liveness = byId("liveness");
+  liveness.hidden = false;
+  liveness.dataset.live = String(connected && stale === 0);
+  if (stale > 0) liveness.textContent = `No new picture for ${stale} s · ${pictured}`;
+  else liveness.textContent = `${connected ? "Live" : "Not connected"} · ${pictured}`;
 }
 
-function offerCopy() {
-  const button = byId("copy-recipe");
-  if (!navigator.clipboard) return; // only on https and localhost
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    const rows = [...document.querySelectorAll("#recipe > div")];
-    const lines = rows.map((row) => [...row.children].map((cell) => cell.textContent).join(": "));
-    await navigator.clipboard.writeText(lines.join("\n"));
-    button.textContent = "Copied";
-    setTimeout(() => (button.textContent = "Copy"), 2000);
+// What the page has of the history is not continued: the rest is told from its new beginning.
+function forget() {
+  history.clear();
+  closePreview();
+  become(awaitingNews(view));
+}
+
+const losesMuch = () => view.state === "running" && view.step > HALF * view.steps;
+
+const aboutCancel = () => ({
+  title: "Stop this video?",
+  words: `${Math.round((100 * view.step) / view.steps)} % of it is done. What was made so far is lost.`,
+  button: "Stop it",
+  danger: true,
+});
+
+// A deleted video can be brought back; one that was on its way is cancelled, which can not.
+async function sureToDelete(event) {
+  if (FINAL.has(view.state)) return;
+  event.preventDefault();
+  const form = event.target;
+  const question = {
+    title: "Delete this video before it is made?",
+    words: "It is cancelled, and what was made so far is lost.",
+    button: "Cancel and delete it",
+    danger: true,
+  };
+  if (await ask(question)) form.submit();
+}
+
+const showAsked = (cancel_requested) => become({ ...view, cancel_requested });
+
+function offerVerbs() {
+  const retry = byId("retry");
+  enhanceCancel(byId("cancel"), {
+    sure: async () => !losesMuch() || ask(aboutCancel()),
+    asked: () => showAsked(true),
+    done: ({ message, state }) => state === "cancelled" && offerBack(retry, message),
+    refused: () => showAsked(false),
+  });
+  enhanceRetry(retry);
+  if (byId("vary")) enhanceVary(byId("vary"));
+  byId("delete")?.addEventListener("submit", sureToDelete);
+  offerCopies({
+    recipe: byId("recipe"),
+    json: byId("recipe-json"),
+    buttons: byId("copy-recipe"),
+    link: byId("copy-link"),
   });
 }
 
+live.addEventListener("fresh", () => (view = awaitingNews(view)));
 live.addEventListener("snapshot", ({ detail }) => become(withSnapshot(view, detail.job)));
 live.addEventListener("tick", ({ detail }) => become(withTick(view, detail)));
 live.addEventListener("place", ({ detail }) => become(withPlace(view, detail.place)));
-live.addEventListener("fact", ({ detail }) => addFact(detail));
-live.addEventListener("preview", ({ detail }) => showPreview(detail));
+live.addEventListener("fact", ({ detail }) => history.add(detail));
+live.addEventListener("history", forget);
+live.addEventListener("state", sayFreshness);
 live.addEventListener("refused", () => location.reload()); // the server says it properly
 
 showConnection(live, byId("connection"));
-enhanceCancel(byId("cancel"));
-offerCopy();
+offerVerbs();
+offerMarks(byId("marks"));
 render(null);
 if (!FINAL.has(view.state)) {
-  const shown = document.querySelectorAll("#history > li").length; // seq is dense from 1
-  live.watch(view.id, shown);
+  live.watch(view.id, history.newest);
   live.start();
 }

@@ -1,25 +1,37 @@
 // Previews: the header before each sprite (jobs/events.py, PreviewHeader), and the player.
 
+import { TileLoop } from "./tiles.js";
+
 const HEADER_BYTES = 52; // "<2sBB16sIIIHHHHQI"
 const VERSION = 1;
 const TYPES = ["image/jpeg", "image/webp", "image/png"];
 
+/** What an acknowledgement names; it stands at the same place in every version. */
+export function addressOf(buffer) {
+  if (buffer.byteLength < HEADER_BYTES) throw new RangeError("shorter than a preview's header");
+  const view = new DataView(buffer);
+  return {
+    job: uuid(new Uint8Array(buffer, 4, 16)),
+    attempt: view.getUint32(20, true),
+    step: view.getUint32(24, true),
+  };
+}
+
 /** Throws RangeError when the message is not a preview of this version. */
 export function parsePreview(buffer) {
-  if (buffer.byteLength < HEADER_BYTES) throw new RangeError("shorter than a preview's header");
+  const address = addressOf(buffer);
   const view = new DataView(buffer);
   if (view.getUint8(0) !== 0x54 || view.getUint8(1) !== 0x56 || view.getUint8(2) !== VERSION) {
     throw new RangeError(`not a preview of version ${VERSION}`);
   }
   const size = view.getUint32(48, true);
   return {
-    job: uuid(new Uint8Array(buffer, 4, 16)),
-    attempt: view.getUint32(20, true),
-    step: view.getUint32(24, true),
+    ...address,
     steps: view.getUint32(28, true),
     frames: view.getUint16(32, true),
     tileWidth: view.getUint16(34, true), // pixels
     tileHeight: view.getUint16(36, true), // pixels
+    madeAt: Number(view.getBigUint64(40, true) / 1000n), // milliseconds, the worker's clock
     image: new Blob([new Uint8Array(buffer, HEADER_BYTES, size)], { type: TYPES[view.getUint8(3)] }),
   };
 }
@@ -31,47 +43,35 @@ function uuid(bytes) {
 
 /** Loops the newest sprite's tiles on a canvas; holds one decoded sprite at a time. */
 export class SpritePlayer {
-  #canvas;
-  #context;
-  #clipSeconds;
+  #loop;
   #sprite = null; // ImageBitmap
   #preview = null;
-  #tile = -1;
-  #request = 0;
   #closed = false;
-  #still = matchMedia("(prefers-reduced-motion: reduce)");
 
   constructor(canvas, { clipSeconds }) {
-    this.#canvas = canvas;
-    this.#context = canvas.getContext("2d");
-    this.#clipSeconds = clipSeconds;
+    this.#loop = new TileLoop(canvas, { clipSeconds });
   }
 
   /** Whether it is drawn now: an older one than the one on show is dropped. */
   async show(preview) {
     if (!this.#isNewer(preview)) return false;
-    const sprite = await createImageBitmap(preview.image);
+    const picture = await createImageBitmap(preview.image);
     if (this.#closed || !this.#isNewer(preview)) {
-      sprite.close();
+      picture.close();
       return false;
     }
+    const { attempt, step, frames, tileWidth, tileHeight } = preview;
+    this.#loop.play({ picture, frames, tileWidth, tileHeight, top: 0 });
     this.#sprite?.close();
-    this.#sprite = sprite;
-    this.#preview = preview;
-    this.#tile = -1;
-    if (this.#canvas.width !== preview.tileWidth || this.#canvas.height !== preview.tileHeight) {
-      this.#canvas.width = preview.tileWidth;
-      this.#canvas.height = preview.tileHeight;
-    }
-    this.#context.imageSmoothingEnabled = false;
-    cancelAnimationFrame(this.#request);
-    this.#draw(performance.now());
+    this.#sprite = picture;
+    this.#preview = { attempt, step };
     return true;
   }
 
+  /** The canvas keeps what it showed last. */
   close() {
     this.#closed = true;
-    cancelAnimationFrame(this.#request);
+    this.#loop.close();
     this.#sprite?.close();
     this.#sprite = null;
   }
@@ -80,19 +80,4 @@ export class SpritePlayer {
     const shown = this.#preview;
     return !shown || attempt > shown.attempt || (attempt === shown.attempt && step > shown.step);
   }
-
-  // The wall clock picks the tile, so a newer sprite goes on where the older one was.
-  #draw = (now) => {
-    const { frames, tileWidth, tileHeight } = this.#preview;
-    const turn = (now / 1000 / this.#clipSeconds) % 1;
-    const tile = this.#still.matches ? frames >> 1 : Math.min(frames - 1, Math.floor(turn * frames));
-    if (tile !== this.#tile) {
-      this.#tile = tile;
-      const from = tile * tileWidth;
-      this.#context.drawImage(
-        this.#sprite, from, 0, tileWidth, tileHeight, 0, 0, tileWidth, tileHeight,
-      );
-    }
-    if (frames > 1) this.#request = requestAnimationFrame(this.#draw);
-  };
 }

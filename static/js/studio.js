@@ -1,170 +1,186 @@
-// The studio: the list of videos moves by itself. The composer is in composer.js.
+// The studio: the composer, and below it the strip that moves by itself.
 
-import { enhanceCancel } from "./cancel.js";
-import "./composer.js";
-import { Live, showConnection } from "./live.js";
-import { parsePreview, SpritePlayer } from "./preview.js";
-import { fillTimes } from "./times.js";
-import {
-  FINAL, placeWords, progressWords, setBar, stateWords, withPlace, withSnapshot, withTick,
-} from "./view.js";
+import { act, say } from "./act.js";
+import { ask } from "./ask.js";
+import { showConnection } from "./banner.js";
+import { isUnfinished } from "./card.js";
+import { Composer } from "./composer.js";
+import { Live } from "./live.js";
+import { Moving } from "./moving.js";
+import { notify } from "./notify.js";
+import { Strip } from "./strip.js";
+import { toast } from "./toast.js";
+import { awaitingNews, FINAL, stateWords, withPlace, withSnapshot, withTick } from "./view.js";
 
-const MOST_PREVIEWS = 4; // moving at one time in the list
-const list = document.getElementById("jobs");
-const live = new Live();
-const views = new Map(); // job → what is known of it
-const players = new Map(); // job → SpritePlayer
-const still = matchMedia("(prefers-reduced-motion: reduce)");
+const MOST_WATCHED = 90; // jobs; a page may watch 100 (docs/reference/live.md)
+const REFRESH_MS = 5_000; // between two looks at the estimates, at least
+const LOOK_MS = 30_000; // for what nothing tells: new jobs of mates
 
-const cardOf = (job) => list.querySelector(`[data-job-id="${CSS.escape(job)}"]`);
+const data = (id) => JSON.parse(document.getElementById(id).textContent);
+const { me, unfinishedUrl, retryUrl, more } = document.getElementById("strip").dataset;
+const mates = new Set(); // unfinished jobs of others: told of as long as they are
+const met = new Set(); // watched only until they introduced themselves
+const live = new Live({ draw: (preview) => moving.draw(preview) });
+const strip = new Strip({ equip, forgot });
+const moving = new Moving({ live, strip, isWatched: (job) => mates.has(job) });
+let refreshed = 0; // performance.now()
+let refreshing = 0; // timer
 
-function render(card, view) {
-  const part = (name) => card.querySelector(`[data-${name}]`);
-  const waits = !FINAL.has(view.state);
-  card.dataset.state = view.state;
-  part("badge").dataset.state = view.state;
-  part("badge").textContent = stateWords(view.state);
-  part("live").hidden = !waits;
-  part("cancel").hidden = !waits;
-  if (view.state === "running") {
-    part("note").textContent = progressWords(view);
-    setBar(part("bar"), view);
-  } else if (waits) {
-    part("note").textContent = placeWords(view.place);
-    part("bar").value = 0;
-  }
-  const poster = part("poster");
-  if (view.poster_url && poster.getAttribute("src") !== view.poster_url) {
-    poster.src = view.poster_url;
-    poster.hidden = false;
-  }
-  part("canvas").hidden = !players.has(view.id);
+function equip(card) {
+  moving.add(card);
+  card.cancel.addEventListener("submit", (event) => {
+    event.preventDefault();
+    cancel(card);
+  });
+}
+
+function forgot(card) {
+  moving.remove(card);
+  if (mates.delete(card.id)) live.unwatch(card.id);
+}
+
+function follow(view) {
+  if (view.owner === me || !isUnfinished(view) || mates.size >= MOST_WATCHED - 20) return;
+  mates.add(view.id);
+  live.watch(view.id, view.version);
 }
 
 function become(job, next) {
-  const before = views.get(job);
-  if (next === before) return;
-  views.set(job, next);
-  const card = cardOf(job);
-  if (before && before.state !== next.state) announce(next);
-  watchPreview(next);
-  if (card) render(card, next);
+  const before = strip.views.get(job);
+  if (before === next) return;
+  strip.become(job, next);
+  if (before.state === next.state) return;
+  moving.choose();
+  refreshSoon();
+  if (FINAL.has(next.state)) {
+    if (mates.delete(job)) live.unwatch(job);
+    else {
+      announce(`${next.prompt}: ${stateWords(next.state)}`);
+      notify(next);
+    }
+  }
 }
 
-function announce(view) {
-  const words = `${view.prompt}: ${stateWords(view.state)}`;
+function announce(words) {
   document.getElementById("announce").textContent = words;
 }
 
-function watchPreview(view) {
-  if (view.state === "running") {
-    const running = [...views.values()].filter(({ state }) => state === "running");
-    if (running.length <= MOST_PREVIEWS) live.watch(view.id, view.version);
-    return;
+// A job that waits is cancelled at once, and can be put back: at the end of the queue, for its
+// place is gone. What was made of one that runs is lost, so that one is asked about.
+async function cancel(card) {
+  const view = strip.views.get(card.id);
+  if (!view) return;
+  if (view.state === "running" && view.step > 0) {
+    const words = `It is at step ${view.step} of ${view.steps}. What is done so far is lost.`;
+    const goes = await ask({ title: "Stop this video?", words, button: "Stop it", danger: true });
+    if (!goes) return;
   }
-  live.unwatch(view.id);
-  players.get(view.id)?.close();
-  players.delete(view.id);
-}
-
-async function showPreview(buffer) {
-  const preview = parsePreview(buffer);
-  const view = views.get(preview.job);
-  const card = cardOf(preview.job);
-  if (!card || view?.state !== "running") return;
-  const canvas = card.querySelector("[data-canvas]");
-  if (!players.has(view.id)) {
-    const clipSeconds = view.spec.frames / view.spec.fps;
-    players.set(view.id, new SpritePlayer(canvas, { clipSeconds }));
+  card.cancel.hidden = true;
+  card.element.toggleAttribute("data-stopping", true);
+  try {
+    await act(card.cancel.action, card.cancel);
+    if (view.state === "queued") {
+      const back = { words: "Put it back", act: () => retry(view.id) };
+      toast("Cancelled.", { kind: "info", action: retryUrl ? back : null });
+    }
+  } catch (error) {
+    const now = strip.views.get(card.id);
+    if (now) card.show(now);
+    toast(`It could not be cancelled. ${say(error)}`);
   }
-  await players.get(view.id).show(preview);
-  live.ack(preview);
-  canvas.hidden = !players.has(view.id);
 }
 
-// A job made in another window, or by a program. Only the first page grows at its top.
-function addCard(view) {
-  const newest = list.querySelector("time[data-age]")?.dateTime;
-  const isNew = !newest || Date.parse(view.created_at) > Date.parse(newest);
-  if (list.dataset.firstPage !== "1" || !isNew) return;
-  const copy = document.getElementById("job-row").content.cloneNode(true);
-  const card = copy.querySelector("[data-job-id]");
-  const nil = card.dataset.jobId;
-  card.dataset.jobId = view.id;
-  card.querySelector("a").href = card.querySelector("a").getAttribute("href").replace(nil, view.id);
-  const cancel = card.querySelector("[data-cancel]");
-  cancel.action = cancel.getAttribute("action").replace(nil, view.id);
-  card.querySelector("[data-prompt]").textContent = view.prompt;
-  const quality = card.querySelector("[data-quality]");
-  quality.textContent = view.quality_label ?? "";
-  quality.hidden = !view.quality_label;
-  card.querySelector("time").dateTime = view.created_at;
-  equip(card);
-  list.prepend(card);
-  fillTimes(card);
-  document.getElementById("empty").hidden = true;
-  const count = document.getElementById("count");
-  count.textContent = Number(count.textContent) + 1;
-  count.parentElement.hidden = false;
-  while (list.children.length > Number(list.dataset.perPage)) forget(list.lastElementChild);
-  become(view.id, view);
+async function retry(job) {
+  try {
+    await act(retryUrl.replace("00000000-0000-0000-0000-000000000000", job));
+    refreshSoon();
+  } catch (error) {
+    toast(`It could not be put back. ${say(error)}`);
+  }
 }
 
-function forget(card) {
-  const job = card.dataset.jobId;
-  live.unwatch(job);
-  players.get(job)?.close();
-  players.delete(job);
-  views.delete(job);
-  card.remove();
+// --- Estimates, and who is new: by a look that is cheap, and never more often than is of use ---
+
+function refreshSoon() {
+  const wait = Math.max(200, refreshed + REFRESH_MS - performance.now());
+  refreshing ||= setTimeout(refresh, wait);
 }
 
-// A finished clip plays while the pointer or the focus is on its card.
-function equip(card) {
-  enhanceCancel(card.querySelector("[data-cancel]"));
-  const link = card.querySelector(".job-link");
-  let video = null;
-  const play = () => {
-    const url = views.get(card.dataset.jobId)?.video_url;
-    if (!url || video || still.matches) return;
-    video = document.createElement("video");
-    Object.assign(video, { muted: true, loop: true, playsInline: true, autoplay: true, src: url });
-    video.ariaHidden = "true";
-    card.querySelector(".thumb").append(video);
-  };
-  const stop = () => {
-    video?.remove();
-    video = null;
-  };
-  link.addEventListener("pointerenter", play);
-  link.addEventListener("focus", play);
-  link.addEventListener("pointerleave", stop);
-  link.addEventListener("blur", stop);
+async function refresh() {
+  clearTimeout(refreshing);
+  refreshing = 0;
+  if (document.visibilityState === "hidden") return; // looked at again, it asks again
+  refreshed = performance.now();
+  const known = [...strip.unfinished()].map(({ id }) => id);
+  try {
+    const answer = await fetch(unfinishedUrl);
+    if (!answer.ok || answer.redirected) return;
+    take(await answer.json(), known);
+  } catch {
+    return; // the banner says that the site is away
+  }
+}
+
+function take({ jobs, more }, known) {
+  const told = new Map(jobs.map((each) => [each.id, each]));
+  for (const { id, eta_seconds } of jobs) {
+    const view = strip.views.get(id);
+    if (view) become(id, { ...view, eta_seconds });
+    else introduce(id);
+  }
+  for (const job of known) {
+    const view = strip.views.get(job);
+    if (view && !told.has(job) && view.state === "queued") strip.drop(job); // deleted, or far down now
+  }
+  strip.more = more;
+}
+
+// Its snapshot comes when it is watched.
+function introduce(job) {
+  if (met.has(job) || met.size + mates.size >= MOST_WATCHED) return;
+  met.add(job);
+  live.watch(job);
 }
 
 live.addEventListener("snapshot", ({ detail: { job: snapshot } }) => {
-  const known = views.get(snapshot.id);
+  const known = strip.views.get(snapshot.id);
+  if (met.delete(snapshot.id) && !mates.has(snapshot.id)) live.unwatch(snapshot.id);
   if (known) become(snapshot.id, withSnapshot(known, snapshot));
-  else addCard(snapshot);
+  else if (strip.offer(snapshot)) {
+    follow(snapshot);
+    refreshSoon();
+  }
 });
 for (const [type, change] of [
   ["tick", (view, message) => withTick(view, message)],
   ["place", (view, message) => withPlace(view, message.place)],
 ]) {
   live.addEventListener(type, ({ detail }) => {
-    const known = views.get(detail.job);
-    if (known) become(detail.job, change(known, detail));
+    const known = strip.views.get(detail.job);
+    if (!known) return;
+    become(detail.job, change(known, detail));
+    if (type === "place") refreshSoon();
   });
 }
-live.addEventListener("preview", ({ detail }) => showPreview(detail));
+live.addEventListener("refused", ({ detail: { job } }) => {
+  met.delete(job);
+  mates.delete(job);
+  strip.drop(job); // deleted, or no longer ours to see
+});
+live.addEventListener("fresh", () => {
+  for (const [job, view] of strip.views) strip.views.set(job, awaitingNews(view));
+});
+live.addEventListener("history", ({ detail: { job } }) => {
+  if (!strip.views.has(job)) return;
+  strip.views.set(job, awaitingNews(strip.views.get(job)));
+  moving.again(job);
+});
 
-for (const job of JSON.parse(document.getElementById("jobs-data").textContent)) {
-  views.set(job.id, job);
-  const card = cardOf(job.id);
-  equip(card);
-  render(card, job);
-  if (job.state === "running") watchPreview(job);
-}
+strip.begin(data("jobs-data"), Number(more));
+for (const view of strip.views.values()) follow(view);
+new Composer({ models: data("models"), expect: (prompt, count) => strip.expect(prompt, count) });
 showConnection(live, document.getElementById("connection"));
 live.watchMine();
 live.start();
+setInterval(refresh, LOOK_MS);
+document.addEventListener("visibilitychange", refreshSoon);

@@ -22,12 +22,16 @@ export function withTick(view, tick) {
   return { ...view, phase, step, steps, seconds_left };
 }
 
-export const withPlace = (view, place) => (view.state === "queued" ? { ...view, place } : view);
+/** What is known until a new connection tells everything again: even older versions may be news
+ * then, when the database was restored. */
+export const awaitingNews = (view) => ({ ...view, version: 0 });
+
+export const withPlace = (view, place) => (view.state === "queued" ? { ...view, place, held: null } : view);
 
 export const stateWords = (state) => state.charAt(0).toUpperCase() + state.slice(1);
 
-export function placeWords(place) {
-  if (place === null || place === undefined) return "Waiting";
+export function placeWords({ place, held }) {
+  if (place === null || place === undefined) return held ?? "Waiting";
   if (place === 0) return "Next in line";
   return place >= 1000 ? "More than 1,000 before you" : `${place} before you`;
 }
@@ -49,30 +53,6 @@ export function leftWords(seconds) {
   if (seconds < 1) return "almost done";
   if (seconds < 90) return `about ${Math.ceil(seconds)} s left`;
   return `about ${Math.round(seconds / 60)} min left`;
-}
-
-const FACTS = {
-  submitted: () => "Submitted",
-  claimed: ({ attempt }) => `Attempt ${attempt} started`,
-  succeeded: () => "Video ready",
-  failed: () => "Failed",
-  requeued: () => "Back in the queue",
-  released: () => "Handed back by its worker",
-  resumed: ({ data }) =>
-    `Went on from step ${data.step} of attempt ${data.from_attempt}` +
-    (data.differs
-      ? `, on another kind of machine (${data.differs}): ` +
-        "the video may differ slightly from an undisturbed one"
-      : ""),
-  parked: ({ attempt }) => `Gave up after attempt ${attempt}`,
-  cancel_requested: () => "Cancel requested",
-  cancelled: () => "Cancelled",
-  expired: () => "Expired",
-};
-
-export function factWords(fact) {
-  const words = FACTS[fact.kind]?.(fact) ?? fact.kind;
-  return fact.data?.message ? `${words}: ${fact.data.message}` : words;
 }
 
 /** A bar without a value sweeps: the work goes on, and nobody can say how far. */

@@ -1,27 +1,19 @@
-"""The operators' pages in a real browser: retry, drain, and a page that stays fresh by itself."""
+"""The console in a browser: its policy, its frame with scripts and without."""
 
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.screenshots import models_file
-from tests.stage import PASSWORD, System, chromium, running
+from tests.browser.person import sign_in
+from tests.stage import System, chromium, running
 
 pytestmark = pytest.mark.whole
-
-SOON_MS = 30_000  # two busy cores; the page is fresh every 5 s
 
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Its model "lost" has lost its weights: every attempt fails in passing."""
-    folder = tmp_path_factory.mktemp("admin")
-    models: Path = folder / "models.toml"
-    models.write_text(models_file(), encoding="utf-8")
-    with running(folder / "var", T2V_MODELS_FILE=str(models), T2V_MAX_ATTEMPTS="1") as started:
+    with running(tmp_path_factory.mktemp("admin") / "var") as started:
         yield started
 
 
@@ -31,26 +23,10 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
-def _olga(browser: Browser, system: System, *, script: bool) -> Page:
+def _olga(browser: Browser, system: System, *, script: bool, who: str = "olga") -> Page:
     context = browser.new_context(base_url=system.url, java_script_enabled=script)
     page = context.new_page()
-    page.goto("/accounts/login/")
-    page.get_by_label("Email").fill("olga@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.locator("main").get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="What should the video show?")).to_be_visible()
-    return page
-
-
-@pytest.fixture
-def olga(browser: Browser, system: System) -> Iterator[Page]:
-    page = _olga(browser, system, script=True)
-    complaints: list[str] = []
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    page.context.close()
-    assert complaints == []
+    return sign_in(page, f"{who}@example.com")
 
 
 @pytest.fixture
@@ -61,77 +37,57 @@ def plain_olga(browser: Browser, system: System) -> Iterator[Page]:
     page.context.close()
 
 
-def _submit(page: Page, *, model: str = "nano", steps: int = 8) -> str:
-    """The job's id. Works without JavaScript."""
-    page.goto("/")
-    page.locator("#options > summary").click()
-    page.get_by_label("Model").select_option(model)
-    page.get_by_label("Steps").fill(str(steps))
-    page.get_by_label("Prompt", exact=True).fill("a green star moving up")
-    page.get_by_role("button", name="Make the video").click()
-    page.wait_for_url("**/jobs/*/")
-    return page.url.rstrip("/").rpartition("/")[2]
+PAGES = (
+    *("", "jobs/job/", "jobs/job/?state=left", "jobs/worker/", "models/", "models/nano/"),
+    *("accounts/workspace/", "accounts/workspace/1/change/", "accounts/workspace/1/quotas/"),
+    *("accounts/user/?q=alice@example.com", "accounts/user/1/change/", "accounts/user/1/role/"),
+    *("accounts/apitoken/", "accounts/invitation/", "accounts/auditentry/", "accounts/"),
+)
 
 
-def _row(page: Page, part: str, job: str) -> Locator:
-    return page.locator(f'[data-key="{part}"] [data-key="{job}"]')
-
-
-def test_a_choice_and_the_focus_survive_while_the_page_stays_fresh_by_itself(
-    olga: Page, browser: Browser, system: System
+def test_no_page_of_the_console_asks_for_more_than_the_sites_policy_allows(
+    browser: Browser, system: System
 ) -> None:
-    other = _olga(browser, system, script=True)
-    chosen = _submit(other, model="lost")
-    olga.goto("/admin/queue/")
-    box = olga.get_by_label(f"Choose job {chosen[:8]}")
-    box.check(timeout=SOON_MS)
-    later = _submit(other, model="lost")
-    expect(_row(olga, "parked", later)).to_be_visible(timeout=SOON_MS)
-    rows = olga.locator("[data-key=parked] tbody tr")
-    assert rows.nth(0).get_attribute("data-key") == later  # it came in above the chosen one
-    expect(box).to_be_checked()
-    expect(box).to_be_focused()
-    expect(olga.get_by_label(f"Choose job {later[:8]}")).not_to_be_checked()
+    """No eval, no inline script, no inline style: the browser would complain of each."""
+    ada = _olga(browser, system, script=True, who="ada")
+    complaints: list[str] = []
+    ada.on("console", lambda m: complaints.append(f"{ada.url} {m.text}"))
+    ada.on("pageerror", lambda error: complaints.append(f"{ada.url} {error}"))
+    for path in PAGES:
+        answer = ada.goto(f"/admin/{path}")
+        assert answer is not None
+        assert answer.status == 200, path
+        assert "unsafe" not in answer.headers["content-security-policy"]
+        expect(ada.locator("html")).to_have_class("scripted")
 
-    olga.get_by_role("button", name="Try the chosen ones again").click()
-    told = olga.locator(".messagelist")
-    expect(told).to_contain_text(f"One job is tried again: {chosen[:8]} as ")
-    expect(_row(olga, "parked", chosen)).to_have_count(0)
-    expect(_row(olga, "parked", later)).to_be_visible()
-    told.get_by_role("link").last.click()
-    expect(olga.locator("#diagnosis")).to_contain_text(f"It tries again what {chosen[:8]}")
-    other.context.close()
-
-
-def test_a_parked_job_is_tried_again_with_one_click_and_without_a_script(plain_olga: Page) -> None:
-    page = plain_olga
-    job = _submit(page, model="lost")
-    row = _row(page, "parked", job)
-    until = time.monotonic() + SOON_MS / 1000
-    while not row.count():
-        assert time.monotonic() < until
-        page.goto("/admin/queue/")
-    row.get_by_role("button", name="Try again").click()
-    expect(page.locator(".messagelist")).to_contain_text(f"One job is tried again: {job[:8]} as ")
-    expect(row).to_have_count(0)
+    # What the frame does by itself works all the same.
+    ada.goto("/admin/jobs/job/")
+    expect(ada.get_by_role("link", name="Parked, not tried again")).to_be_hidden()
+    ada.get_by_role("button", name="Filters").click()
+    expect(ada.get_by_role("link", name="Parked, not tried again")).to_be_visible()
+    ada.keyboard.press("Escape")
+    expect(ada.get_by_role("link", name="Parked, not tried again")).to_be_hidden()
+    ada.keyboard.press("/")
+    expect(ada.get_by_placeholder("An id, its beginning")).to_be_focused()
+    ada.locator("summary").filter(has_text="ada@example.com").press("Enter")
+    ada.get_by_role("button", name="Dark").press("Enter")
+    expect(ada.locator("html")).to_have_class("scripted dark")
+    ada.set_viewport_size({"width": 390, "height": 844})
+    ada.goto("/admin/")
+    expect(ada.locator("html")).to_have_class("scripted dark")
+    expect(ada.locator("#nav-sidebar")).to_be_hidden()
+    ada.get_by_role("button", name="Menu", exact=True).press("Enter")
+    expect(ada.locator("#nav-sidebar").get_by_role("link", name="Audit log")).to_be_visible()
+    ada.context.close()
+    assert complaints == []
 
 
-def test_a_worker_drains_and_goes_on_by_a_button_and_a_cancel_asks_first(olga: Page) -> None:
-    job = _submit(olga, steps=1000)
-    olga.goto("/admin/queue/")
-    expect(_row(olga, "running", job)).to_be_visible(timeout=SOON_MS)
-    olga.get_by_role("button", name="Drain").click()
-    expect(olga.locator(".messagelist")).to_contain_text("hands back what it renders")
-    expect(_row(olga, "waiting", job)).to_contain_text("drains since", timeout=SOON_MS)
-    olga.get_by_role("button", name="Resume").click()
-    running = _row(olga, "running", job)
-    expect(running).to_contain_text("(1 of 1 spent)", timeout=SOON_MS)  # the drain cost nothing
-    expect(running).to_contain_text("went on from step", timeout=SOON_MS)
-
-    running.get_by_role("link").click()
-    olga.get_by_role("link", name="Cancel…").click()
-    expect(olga.get_by_role("heading", name=f"Cancel job {job[:8]}?")).to_be_visible()
-    olga.get_by_role("button", name="Cancel the job").click()
-    expect(olga.locator(".messagelist")).to_contain_text("It stops after the step at hand.")
-    olga.goto("/admin/queue/")
-    expect(running).to_have_count(0, timeout=SOON_MS)
+def test_the_menu_and_the_filters_stand_there_without_a_script(plain_olga: Page) -> None:
+    for width in (1440, 390):
+        plain_olga.set_viewport_size({"width": width, "height": 844})
+        plain_olga.goto("/admin/jobs/job/")
+        menu = plain_olga.locator("#nav-sidebar").get_by_role("link", name="Workers")
+        expect(menu).to_be_visible()
+        expect(plain_olga.get_by_role("link", name="Parked, not tried again")).to_be_visible()
+        menu.click()
+        expect(plain_olga.get_by_role("heading", name="Workers", level=1)).to_be_visible()

@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSi
 from gpu_worker.nano import landing
 from jobs import catalog
 from jobs.events import PreviewHeader
-from tests.stage import PASSWORD, System, chromium, running
+from tests.browser.person import sign_in, sign_out, submit
+from tests.stage import System, chromium, running
 
 pytestmark = pytest.mark.whole
 
@@ -44,27 +45,7 @@ def visitor(browser: Browser, system: System) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def alice(visitor: BrowserContext) -> Page:
-    return _sign_in(visitor.new_page())
-
-
-def _sign_in(page: Page) -> Page:
-    page.goto("/accounts/login/")
-    page.get_by_label("Email").fill("alice@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.locator("main").get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="What should the video show?")).to_be_visible()
-    return page
-
-
-def _submit(page: Page, prompt: str, *, steps: int = 8) -> str:
-    """By keyboard; the job's address."""
-    page.goto("/")
-    page.locator("#options > summary").click()
-    page.get_by_label("Steps").fill(str(steps))
-    page.get_by_label("Prompt", exact=True).fill(prompt)
-    page.keyboard.press("Control+Enter")
-    page.wait_for_url("**/jobs/*/")
-    return page.url
+    return sign_in(visitor.new_page())
 
 
 def _end_the_site(system: System) -> None:
@@ -74,14 +55,14 @@ def _end_the_site(system: System) -> None:
 
 
 def test_a_page_reconnects_by_itself_and_misses_nothing(alice: Page, system: System) -> None:
-    _submit(alice, "a red circle moving right", steps=400)
+    submit(alice, "a red circle moving right", steps=400, key="Control+Enter")
     expect(alice.locator("#step")).to_contain_text(re.compile(r"[1-9]\d* of 400"), timeout=30_000)
     with alice.expect_websocket(timeout=60_000):
         _end_the_site(system)
     expect(alice.locator("#connection")).to_be_hidden(timeout=60_000)
     expect(alice.locator("#video")).to_be_visible(timeout=90_000)
     expect(alice.locator("#history > li")).to_have_text(
-        [re.compile("Submitted"), re.compile("Attempt 1 started"), re.compile("Video ready")]
+        [re.compile("Submitted"), re.compile("Attempt 1 on"), re.compile("Video ready")]
     )
 
 
@@ -90,94 +71,10 @@ def test_a_page_that_was_signed_out_elsewhere_goes_to_the_sign_in(
 ) -> None:
     other = visitor.new_page()
     other.goto("/")
-    other.get_by_role("button", name="Sign out").click()
+    sign_out(other)
     expect(other.get_by_role("link", name="Create an account")).to_be_visible()
     alice.bring_to_front()
     alice.wait_for_url("**/accounts/login/?next=*", timeout=45_000)  # rights: every 30 s
-
-
-def test_a_video_made_in_another_window_appears_in_the_list_and_becomes_ready(
-    alice: Page, visitor: BrowserContext
-) -> None:
-    expect(alice.locator("#jobs")).to_be_attached()
-    job = _submit(visitor.new_page(), "a green star moving up").split("/")[-2]
-    first = alice.locator("#jobs > li").first
-    expect(first).to_have_attribute("data-job-id", job, timeout=10_000)
-    expect(first.locator("a")).to_have_attribute("href", f"/jobs/{job}/")
-    expect(first.locator("[data-badge]")).to_have_text("Succeeded", timeout=60_000)
-
-
-def test_the_same_form_sent_twice_makes_one_job(alice: Page) -> None:
-    alice.goto("/")
-    count = alice.locator("#count")
-    before = int(count.inner_text() or "0")
-    alice.get_by_label("Prompt", exact=True).fill("a white circle growing")
-    alice.evaluate(
-        """async () => {
-          const body = new FormData(document.getElementById("composer"));
-          const send = () => fetch("/", {method: "POST", body, redirect: "manual"});
-          await Promise.all([send(), send()]);
-        }"""
-    )
-    alice.goto("/")
-    expect(count).to_have_text(str(before + 1))
-
-
-def test_an_example_fills_the_prompt_and_a_folded_bad_value_unfolds(alice: Page) -> None:
-    alice.goto("/")
-    example = alice.locator("[data-example]").nth(1)
-    example.click()
-    expect(alice.get_by_label("Prompt", exact=True)).to_have_value(example.inner_text())
-    options = alice.locator("#options")
-    options.locator("summary").click()
-    alice.get_by_label("Steps").fill("1")
-    options.locator("summary").click()
-    alice.get_by_role("button", name="Make the video").click()
-    expect(alice.get_by_label("Steps")).to_be_focused()
-    assert alice.url.endswith("/")
-
-
-def test_a_word_goes_to_the_cursor_with_its_spaces_by_mouse_and_by_keyboard(alice: Page) -> None:
-    alice.goto("/")
-    prompt = alice.get_by_label("Prompt", exact=True)
-    alice.locator(".understands summary").click()
-    word = alice.locator("#words").get_by_role("button")
-    prompt.fill("a circle")
-    prompt.evaluate("field => field.setSelectionRange(2, 2)")
-    word.get_by_text("red", exact=True).click()
-    expect(prompt).to_have_value("a red circle")
-    expect(prompt).to_be_focused()
-    prompt.press("End")
-    right = word.get_by_text("moving right", exact=True)
-    right.focus()
-    right.press("Enter")
-    expect(prompt).to_have_value("a red circle moving right")
-    expect(right).to_be_focused()  # where the next word is near
-    expect(alice.locator("#prompt-count")).to_have_text("25 / 300")
-    prompt.fill("x" * 299)
-    right.press("Enter")
-    expect(prompt).to_have_value("x" * 299)
-    expect(alice.locator("#announce")).to_contain_text("does not fit")
-
-
-def test_a_fast_video_is_labelled_on_its_page_and_in_a_list_that_was_open_before(
-    alice: Page, visitor: BrowserContext
-) -> None:
-    other = visitor.new_page()
-    other.goto("/")
-    quality = other.get_by_label("Quality")
-    other.locator("#options > summary").click()
-    quality.select_option("fast")
-    expect(other.locator("#options-summary")).to_contain_text("Fast (approximate)")
-    other.get_by_label("Steps").fill("4")
-    other.get_by_label("Prompt", exact=True).fill("a cyan star standing still")
-    other.get_by_role("button", name="Make the video").click()
-    other.wait_for_url("**/jobs/*/")
-    expect(other.locator(".badge.quality")).to_have_text("Fast (approximate)")
-    job = other.url.split("/")[-2]
-    expect(alice.locator(f'[data-job-id="{job}"] [data-quality]')).to_have_text(
-        "Fast (approximate)", timeout=10_000
-    )
 
 
 def test_the_quality_is_asked_for_only_where_the_chosen_model_has_several(alice: Page) -> None:
@@ -199,11 +96,11 @@ def test_the_quality_is_asked_for_only_where_the_chosen_model_has_several(alice:
 
 
 def test_trying_again_starts_from_the_same_values(alice: Page) -> None:
-    _submit(alice, "a yellow square shrinking", steps=9)
+    submit(alice, "a yellow square shrinking", steps=9)
     expect(alice.locator("#video")).to_be_visible(timeout=60_000)
     recipe = alice.locator("#recipe > div").filter(has_text="Seed")
     seed = recipe.locator("dd").inner_text()
-    alice.get_by_role("link", name="Make another").click()
+    alice.get_by_role("link", name="Remix").click()
     expect(alice.get_by_label("Prompt", exact=True)).to_have_value("a yellow square shrinking")
     expect(alice.locator("#id_steps")).to_have_value("9")
     expect(alice.locator("#id_seed")).to_have_value(seed)
@@ -219,8 +116,8 @@ def test_no_page_is_wider_than_a_phone_and_none_complains(browser: Browser, syst
     for path in entrance:
         page.goto(path)
         assert _overhang(page) <= 0, path
-    _sign_in(page)
-    job = _submit(page, "a-prompt-that-does-not-break-" * 8)
+    sign_in(page)
+    job = submit(page, "a-prompt-that-does-not-break-" * 8)
     for path in ["/", job, "/accounts/email/", "/accounts/password/change/"]:
         page.goto(path)
         assert _overhang(page) <= 0, path
@@ -271,8 +168,8 @@ def test_nothing_moves_for_a_viewer_who_asked_for_less_motion(
     browser: Browser, system: System
 ) -> None:
     context = browser.new_context(base_url=system.url, reduced_motion="reduce")
-    page = _sign_in(context.new_page())
-    _submit(page, "a blue circle moving left")
+    page = sign_in(context.new_page())
+    submit(page, "a blue circle moving left")
     expect(page.locator("#video")).to_be_visible(timeout=60_000)
     page.reload()
     expect(page.locator("#video")).to_have_js_property("paused", True)
@@ -335,6 +232,7 @@ def test_the_page_reads_the_header_that_the_worker_writes(visitor: BrowserContex
         "frames": 3,
         "tileWidth": 4,
         "tileHeight": 4,
+        "madeAt": (2**53 + 1) // 1000,
     }
     assert (seen["type"], seen["width"], seen["pixel"]) == ("image/png", 4, [255, 0, 0])
 
@@ -349,3 +247,25 @@ def test_what_is_shown_never_goes_backwards(visitor: BrowserContext) -> None:
     )
     assert [each["drawn"] for each in seen] == [True, False, True, False]
     assert [each["pixel"] for each in seen][1::2] == [[255, 0, 0], [0, 0, 255]]
+
+
+def test_a_token_is_made_copied_used_and_revoked(alice: Page) -> None:
+    alice.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    alice.get_by_role("link", name="Settings").click()
+    alice.get_by_role("link", name="Tokens").click()
+    alice.get_by_label("What is it for?").fill("my script")
+    alice.keyboard.press("Enter")
+    token = alice.get_by_label("The token").input_value()
+    alice.get_by_role("button", name="Copy").click()
+    expect(alice.locator("#toasts")).to_contain_text("Copied.")
+    assert alice.evaluate("navigator.clipboard.readText()") == token
+    ask = """async token => {
+        const headers = { Authorization: `Bearer ${token}` };
+        return (await fetch("/api/v1/me", { headers })).status;
+    }"""
+    assert alice.evaluate(ask, token) == 200
+    alice.get_by_text("Revoke …").click()
+    alice.get_by_role("dialog").get_by_role("button", name="Revoke", exact=True).click()
+    expect(alice.locator("#toasts")).to_contain_text("opens nothing any more")
+    assert alice.evaluate(ask, token) == 401
+    expect(alice.locator("main")).not_to_contain_text(token)

@@ -30,6 +30,7 @@ class Part:
     argv: Sequence[str]
     env: Mapping[str, str]
     log: Path
+    root: Path = ROOT  # where the code of its next life lies
     process: "subprocess.Popen[bytes] | None" = None
     due: float = 0.0  # monotonic seconds of the next start
     starts: int = 0
@@ -132,7 +133,7 @@ class Parts:
         with part.log.open("ab") as log:
             part.process = subprocess.Popen(
                 part.argv,
-                cwd=ROOT,
+                cwd=part.root,
                 env=dict(part.env),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -136,7 +136,7 @@ class System:
                 env |= self._fake_clock()
             parts.append(self._part(f"worker-{number}", celery, env))
         for number in range(1, SWEEPS + 1):
-            parts.append(self._part(f"sweep-{number}", [python, str(ROOT / "manage.py"), "sweep"]))
+            parts.append(self._part(f"sweep-{number}", [python, "manage.py", "sweep"]))
         return parts
 
     def _part(self, name: str, argv: Sequence[str], env: dict[str, str] | None = None) -> Part:

@@ -1,24 +1,26 @@
-"""manage.py models: what is offered, what lies here, and how it gets here."""
+"""manage.py models: what is offered, what lies here, how it gets here, and its preview map."""
 
+import importlib
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from gpu_worker import lock
+from gpu_worker import lock, models_file
 from gpu_worker.download import ModelsError, download
 from gpu_worker.engine import RenderError
 from gpu_worker.manifest import faults
 from jobs import offer
-from jobs.catalog import ModelEntry
+from jobs.catalog import ModelEntry, PreviewMap
 
 
 class Command(BaseCommand):
-    help = "Lists, checks, downloads and locks the models of the models file."
+    help = "Lists, checks, downloads and locks the models of the models file; fits their previews."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -30,6 +32,14 @@ class Command(BaseCommand):
         pin = verbs.add_parser("lock", help="writes all hashes of a model into the models file")
         pin.add_argument("name")
         pin.add_argument("--revision", default="", help="a commit of the hub's repository")
+        fit = verbs.add_parser(
+            "fit-preview", help="fits a model's latents to colours, for previews"
+        )
+        fit.add_argument("name")
+        fit.add_argument("--clips", type=int, default=48, help="every fourth is only for the error")
+        fit.add_argument("--seed", type=int, default=0)
+        fit.add_argument("--videos", type=Path, help="a folder of MP4s, as true clips")
+        fit.add_argument("--write", action="store_true", help="put the map into the models file")
 
     def handle(self, *args: Any, **options: Any) -> None:
         verb = options["verb"]
@@ -40,6 +50,8 @@ class Command(BaseCommand):
                 self._check(options["name"])
             elif verb == "download":
                 self._download(_find(options["name"]))
+            elif verb == "fit-preview":
+                self._fit_preview(_find(options["name"]), options)
             else:
                 self._lock(_find(options["name"]), options["revision"])
         except (ModelsError, RenderError) as error:
@@ -48,7 +60,7 @@ class Command(BaseCommand):
             raise CommandError(f"{error} [{type(error).__name__}]") from error
 
     def _list(self) -> None:
-        offered = offer.models()
+        offered = offer.configured()
         rows = [("NAME", "TITLE", "OFFERED", "HERE", "FILES", "GPU MEMORY", "LICENCE")]
         rows += [
             (
@@ -108,6 +120,39 @@ class Command(BaseCommand):
             commit, files = lock.lock_hub(entry, entry.hub, revision or entry.hub.revision)
         lock.write(models, entry.name, revision=commit, files=files)
         self.stdout.write(f"{entry.name}: {len(files)} files pinned in {models}")
+
+    def _fit_preview(self, entry: ModelEntry, options: dict[str, Any]) -> None:
+        # Torch takes seconds to import, and the other verbs need none.
+        fitting = cast(_Fitting, importlib.import_module("gpu_worker.colour_fit"))
+        with tqdm(total=options["clips"], unit="clip", desc=entry.name, disable=None) as bar:
+            colours = fitting.fit_model(
+                entry,
+                Path(settings.T2V_ROOT),
+                threads=settings.T2V_TORCH_THREADS,
+                count=options["clips"],
+                seed=options["seed"],
+                videos=options["videos"],
+                tick=bar.update,
+            )
+        self.stdout.write(models_file.format_preview(entry.name, colours))
+        if options["write"]:
+            path = Path(settings.T2V_MODELS_FILE)
+            models_file.write_preview(path, entry.name, colours)
+            self.stdout.write(f"{entry.name}: its map stands in {path}")
+
+
+class _Fitting(Protocol):
+    def fit_model(
+        self,
+        entry: ModelEntry,
+        root: Path,
+        *,
+        threads: int,
+        count: int,
+        seed: int,
+        videos: Path | None,
+        tick: Callable[[], object],
+    ) -> PreviewMap: ...
 
 
 def _find(name: str) -> ModelEntry:

@@ -4,6 +4,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from io import TextIOWrapper
 from typing import Any
 
 from django.conf import settings
@@ -16,12 +17,20 @@ from jobs.models import Worker
 from t2v_site import embedded, logins
 from t2v_site.supervisor import Part, Supervisor
 
+# Of the queue web: no child, no GPU. A name of its own, for two workers of one name confuse Celery.
+WEBHOOKS = ["-Q", "web", "-n", "web@%h", "-I", "jobs.webhooks.tasks"]
+WEBHOOKS += ["--pool", "threads", "--concurrency", "4"]
+
 
 class Command(BaseCommand):
     help = "Runs the site, a GPU worker and the sweep, with Postgres and Redis if none is set."
 
     def handle(self, *args: Any, **options: Any) -> None:
         _refuse_taken_port()
+        if isinstance(
+            sys.stdout, TextIOWrapper
+        ):  # also a pipe's reader is told of each step at once
+            sys.stdout.reconfigure(line_buffering=True)
         self.stdout.write("Preparing the database …")
         call_command("migrate", verbosity=0)
         if settings.T2V_DEMO:
@@ -42,12 +51,13 @@ def _parts() -> list[Part]:
     site = [python, "-m", "daphne", "-b", settings.T2V_HOST, "-p", str(settings.T2V_PORT)]
     # Running as root is the user's choice on their own machine; the banner repeats our own lines.
     calm = ["-W", "ignore:You're running the worker with superuser privileges"]
-    worker = [python, *calm, "-m", "celery", "--quiet", "-A", "t2v_site", "worker"]
-    quiet = ["-Q", f"gpu.{settings.T2V_POOL}", "--loglevel", "WARNING"]
-    quiet += ["--without-mingle", "--without-gossip"]
+    celery = [python, *calm, "-m", "celery", "--quiet", "-A", "t2v_site", "worker"]
+    celery += ["--loglevel", "WARNING", "--without-mingle", "--without-gossip"]
+    threads = {"OMP_NUM_THREADS": str(settings.T2V_TORCH_THREADS)}
     return [
         Part("web", [*site, "--verbosity", "0", "t2v_site.asgi:application"]),
-        Part("worker", worker + quiet, env={"OMP_NUM_THREADS": str(settings.T2V_TORCH_THREADS)}),
+        Part("worker", [*celery, "-Q", f"gpu.{settings.T2V_POOL}"], env=threads),
+        Part("webhooks", [*celery, *WEBHOOKS]),
         Part("sweep", [python, str(settings.BASE_DIR / "manage.py"), "sweep"]),
     ]
 
@@ -70,7 +80,7 @@ def _refuse_taken_port() -> None:
 def _site_answers() -> bool:
     # Its own host name is always allowed; in production the site knows no other.
     request = urllib.request.Request(  # noqa: S310 - http, written by us
-        f"{settings.LOCAL_URL}/health/live", headers={"Host": settings.ALLOWED_HOSTS[0]}
+        f"{settings.LOCAL_URL}/healthz/live", headers={"Host": settings.ALLOWED_HOSTS[0]}
     )
     try:
         with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310

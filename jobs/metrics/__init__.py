@@ -1,0 +1,1 @@
+"""What the site tells Prometheus: docs/reference/metrics.md."""

@@ -1,0 +1,1 @@
+"""Browser pages: parse → access → one action → answer."""
