@@ -53,9 +53,10 @@ test: setup-dev
 	@set -o pipefail; unset PYTHONDONTWRITEBYTECODE; mkdir -p .venv/tests; ordinary=0; whole=0; \
 	$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not (whole or long)' 2>&1 | tee .venv/tests/ordinary.txt || ordinary=$$?; \
 	$(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m 'whole and not long' tests 2>&1 | tee .venv/tests/whole.txt || whole=$$?; \
+	result() { grep -E '^=+ .* in [0-9.]+s' "$$1" | tail -n 1; }; \
 	echo "make test:"; \
-	echo "  ordinary tests  $$(tail -n 1 .venv/tests/ordinary.txt)"; \
-	echo "  whole systems   $$(tail -n 1 .venv/tests/whole.txt)"; \
+	echo "  ordinary tests  $$(result .venv/tests/ordinary.txt)"; \
+	echo "  whole systems   $$(result .venv/tests/whole.txt)"; \
 	exit $$((ordinary || whole))
 
 # The types beside the tests: each keeps one core busy.

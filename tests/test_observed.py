@@ -47,6 +47,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             job = str(answer.json()["id"])
             alice.wait_for(job, "succeeded")
             cancelled = alice.submit(PROMPT)
+            site.wait_for(cancelled, 60)  # before an attempt begins no part has a word about it
             alice.ask("POST", f"/api/v1/jobs/{cancelled}/cancel", "{}")
             alice.wait_for(cancelled, "cancelled", "succeeded")
             header = {"Authorization": f"Bearer {TOKEN}"}
