@@ -9,7 +9,7 @@ import pytest
 
 from tests.stage import ROOT
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 
 
 def _run(*words: str) -> str:

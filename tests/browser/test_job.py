@@ -17,7 +17,7 @@ from tests.browser.house import House, house
 from tests.browser.person import STATE_MS
 from tests.stage import chromium
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.whole
 AT_FRAME = "frame => Math.floor(document.getElementById('video').currentTime * 12) === frame"
 PHONE: ViewportSize = {"width": 390, "height": 844}
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browser.house import House, house
 from tests.stage import chromium
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.whole
 
 STATE_MS = 60_000  # two busy cores
 LOW = {"width": 1000, "height": 520}  # so that two dozen clips are many

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser.house import House, house
 from tests.stage import PASSWORD, chromium
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.whole
 SOON_MS = 60_000  # two busy cores
 # What the browser would show: a headless one shows nothing.
 SPY = """

@@ -12,7 +12,7 @@ from conftest import PASSWORD
 from tests.browser.person import sign_in, sign_out
 from tests.stage import chromium
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.whole
 SOON_MS = 60_000  # two busy cores
 
 

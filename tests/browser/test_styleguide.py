@@ -10,7 +10,7 @@ from pytest_django.live_server_helper import LiveServer
 from tests.browser.axe import audit
 from tests.stage import chromium
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.whole
 SOON_MS = 60_000  # two busy cores
 
 

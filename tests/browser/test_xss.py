@@ -29,7 +29,7 @@ from tests.live import worker
 from tests.live.stage import Server, serving
 from tests.stage import chromium
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 
 # Each calls hit() where a page takes it for more than text; SIGN marks what it makes of it.
 SIGN = "xss"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.stage import ROOT, System, running
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.whole
 PAGE = ROOT / "docs/howto/api.md"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

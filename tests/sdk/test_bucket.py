@@ -16,7 +16,7 @@ from tests.sdk.client import NAMES, Sdk, bytes_of
 from tests.sdk.site import Site
 from tests.stage import s3_server
 
-pytestmark = [pytest.mark.whole, pytest.mark.django_db, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.whole, pytest.mark.django_db]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from tests.sdk.balancer import Balancer
 from tests.sdk.client import NAMES, Sdk
 from tests.sdk.site import Site
 
-pytestmark = [pytest.mark.whole, pytest.mark.django_db, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.whole, pytest.mark.django_db]
 SEVERAL = 6  # one after the other; unless each takes a second, some are refused
 
 

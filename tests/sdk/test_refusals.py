@@ -14,7 +14,7 @@ from tests.sdk import site as sites
 from tests.sdk.client import Sdk, file
 from tests.sdk.site import Site
 
-pytestmark = [pytest.mark.whole, pytest.mark.django_db, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.whole, pytest.mark.django_db]
 QUICK = {"steps": 4, "seed": 7}
 
 

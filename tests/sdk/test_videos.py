@@ -23,7 +23,7 @@ from jobs.openai_shapes import video_id
 from tests.sdk.client import PYTHONS, Sdk, bytes_of
 from tests.sdk.site import Site, until
 
-pytestmark = [pytest.mark.whole, pytest.mark.django_db, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.whole, pytest.mark.django_db]
 PROMPT = "a red circle moving right on a black background"
 QUICK = {"steps": 4, "seed": 7}
 LONG_STEPS = 80  # of 64×64, 19 frames: 3 s on an idle core, so that there is something to see
