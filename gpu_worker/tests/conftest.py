@@ -1,16 +1,24 @@
 """The bundled model, loaded once for all tests that render."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from gpu_worker import mochi, registry
-from jobs import catalog
+from jobs import catalog, stream
 from jobs.catalog import ModelEntry
 from jobs.spec import RenderSpec
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _patient_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis may stop for a moment, and what could not be sent then is sent by nobody again."""
+    monkeypatch.setattr(stream, "SEND_TIMEOUT", 20.0)  # seconds
+    monkeypatch.setattr(stream, "_sender_to", cache(stream._sender_to.__wrapped__))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from gpu_worker import attempt, finisher, mochi
 from gpu_worker import runner as runner_module
 from gpu_worker.engine import RenderError
 from gpu_worker.keeper import QueueKeeper, resume
+from gpu_worker.latents import MochiState
 from gpu_worker.mochi import Mochi
 from gpu_worker.runner import Runner
 from gpu_worker.scratch import Scratch
@@ -67,11 +68,21 @@ def facts(job: Job, kind: str) -> list[dict[str, Any]]:
 
 
 def _drained_with_a_checkpoint(start: Start, submit: Callable[..., Job]) -> tuple[Job, Checkpoint]:
-    job, first = submit(**LONG), start()
-    until(lambda: Checkpoint.objects.filter(job=job).exists())
-    before = Checkpoint.objects.get(job=job)
-    first.drain()
-    assert first.join(20)
+    job, kept = submit(**LONG), list[Checkpoint]()
+    step = Mochi.step
+
+    def drain_behind_a_checkpoint(model: Mochi, state: MochiState) -> MochiState:
+        """In the middle of a step: it is neither the one that was kept nor the last."""
+        if not kept and (found := Checkpoint.objects.filter(job=job).first()):
+            kept.append(found)
+            first.drain()
+        return step(model, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mochi, "step", drain_behind_a_checkpoint)
+        first = start()
+        assert first.join(150)
+    (before,) = kept
     saved = Checkpoint.objects.get(job=job)
     assert saved.step > before.step, "a drain leaves its last step"
     assert not default_storage.exists(before.key), "the one before goes"
@@ -233,7 +244,7 @@ def test_a_late_attempt_keeps_no_checkpoint_and_no_file(
     job = submit()
     late = claim("sleeper/1")
     scratch = Scratch()
-    keeper = QueueKeeper(late, nano, scratch, min_seconds=0.0)
+    keeper = QueueKeeper(late, nano, scratch, min_seconds=3600.0)  # the flush stores, and is late
     keeper.offer(nano.begin(late.spec))
     actions.release(late)  # another attempt may begin now
     keeper.flush()
@@ -264,11 +275,18 @@ def test_what_a_late_attempt_had_put_is_gone_when_it_hears_that_it_lost(
 def test_an_operator_drains_a_worker_and_lets_it_work_again(
     start: Start, submit: Callable[..., Job]
 ) -> None:
-    job = submit(**LONG)
-    start()
-    until(lambda: Job.objects.get(pk=job.pk).step > 0 or Checkpoint.objects.exists())
-    workers.drain("gpu-1")
-    until(lambda: state(job) == State.QUEUED, 20)
+    job, step = submit(**LONG), Mochi.step
+
+    def slowly(model: Mochi, state: MochiState) -> MochiState:
+        time.sleep(0.1)  # so that the drain comes long before the render's end
+        return step(model, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mochi, "step", slowly)
+        start()
+        until(lambda: Job.objects.get(pk=job.pk).step > 0 or Checkpoint.objects.exists())
+        workers.drain("gpu-1")
+        until(lambda: state(job) == State.QUEUED)
     assert job.attempts.get().outcome == Outcome.RELEASED
     assert Checkpoint.objects.get(job=job).step > 0
     assert actions.claim(worker="gpu-1/2", pool="default") is None, "it takes nothing"

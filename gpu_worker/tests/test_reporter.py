@@ -35,7 +35,7 @@ def steps_of(client: redis.Redis) -> list[int]:
     return [tick["step"] for tick in told(client, "tick")]
 
 
-def until(seen: Callable[[], object], seconds: float = 10) -> None:
+def until(seen: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not seen():
         assert time.monotonic() < deadline, "it did not come to pass in time"

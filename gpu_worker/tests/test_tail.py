@@ -123,14 +123,17 @@ def test_a_process_that_dies_twice_at_one_clip_gives_it_up(tail: Tail, tmp_path:
 def test_a_process_that_hangs_counts_as_dead(
     tail: Tail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        tail_module, "HANG_SECONDS", 4.0
-    )  # a new one needs 1 s, and on a busy machine more
     wanted = tail.make_files(make_clip(), tmp_path)
     assert tail.pid is not None
-    hung = tail.pid
+    hung, usual = tail.pid, tail_module.HANG_SECONDS
     os.kill(hung, signal.SIGSTOP)
-    assert tail.make_files(make_clip(), tmp_path) == wanted
+    monkeypatch.setattr(tail_module, "HANG_SECONDS", 1.0)
+
+    def check() -> None:  # the new one needs 1 s to begin, and on a busy machine many
+        if tail.pid != hung:
+            monkeypatch.setattr(tail_module, "HANG_SECONDS", usual)
+
+    assert tail.make_files(make_clip(), tmp_path, check=check) == wanted
     assert tail.pid != hung
     assert not psutil.pid_exists(hung)
 
@@ -152,7 +155,7 @@ def test_an_order_to_stop_is_obeyed_at_work_and_the_next_clip_is_made(
 
     with pytest.raises(Stop):
         tail.make_files(make_clip(**LARGE), tmp_path, check=check)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60, "not only when it is taken for hung"
     assert tail.make_files(make_clip(), tmp_path)
 
 
@@ -191,6 +194,7 @@ def test_closing_ends_the_process(tail: Tail, tmp_path: Path) -> None:
 PARENT = """
 import os
 import sys
+import time
 from pathlib import Path
 from gpu_worker.scratch import Scratch
 from gpu_worker.tail import Tail
@@ -203,6 +207,7 @@ if seen == "video.mp4":
 def tell():
     if (folder / seen).exists():
         print(tail.pid, folder, flush=True)
+        time.sleep(600)  # the clip is not finished before this is killed
 tail.make_files(make_clip(**LARGE), folder, check=tell)
 """
 

@@ -27,8 +27,13 @@ PROMPT = "a zebra in the prompt"
 
 @pytest.fixture(autouse=True)
 def _new(monkeypatch: pytest.MonkeyPatch, counted: instruments.Counted) -> None:
-    """Nothing that another test counted, or read a moment ago."""
+    """Nothing that another test counted, or read or heard a moment ago."""
     monkeypatch.setattr(page, "reader", readings.Reader())
+    # A test machine may stop for a moment, after which neither would be up for ten seconds.
+    monkeypatch.setattr(readiness, "OTHERS_SECONDS", 20.0)
+    for name, ask in (("redis_server", readiness._ask_redis), ("storage", readiness._ask_storage)):
+        patient = readiness.Service(name, ask, patience_seconds=20.0, every_seconds=10.0)
+        monkeypatch.setattr(readiness, name, patient)
     counted.begin()
 
 
