@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from t2v_site import embedded, postgres
+from t2v_site import embedded, postgres, redis_server
 from tests import migrated
 
 # A script that runs the tests in the background has SIGINT ignored, and so would all they start.
@@ -24,13 +24,15 @@ if not _process:
     var = Path(__file__).resolve().parent.parent / "var" / "test"
     os.environ.setdefault("T2V_VAR", str(var))
     os.environ[migrated.FOLDER] = str(embedded.var_folder() / f"migrated-{os.geteuid()}")
-    # Nobody misses a test's rows after a power cut, so no commit of theirs waits for the disk; and
-    # several processes bring several servers each.
-    asked = dict(postgres._SETTINGS)
+    # Nobody misses a test's rows after a power cut, so no commit of theirs waits for the disk, and
+    # neither does a Redis that has just been asked; several processes bring several servers each.
+    asked, configuration = dict(postgres._SETTINGS), redis_server._CONFIGURATION
     postgres._SETTINGS |= {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+    redis_server._CONFIGURATION = configuration.replace("appendonly yes", "appendonly no")
     _stack.enter_context(embedded.services(stop_always=True))
     postgres._SETTINGS.clear()
     postgres._SETTINGS.update(asked)  # for those that tests start themselves
+    redis_server._CONFIGURATION = configuration
 else:
     server = os.environ["T2V_REDIS_URL"].rpartition("/")[0]
     os.environ["T2V_REDIS_URL"] = f"{server}/{int(_process.removeprefix('gw')) + 1}"
