@@ -1,5 +1,6 @@
 """The design's parts in a real browser: can be read, used by keyboard, and are not lost."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -34,6 +35,12 @@ def guide(settings: LazySettings, live_server: LiveServer) -> Iterator[Page]:
         page.goto("/styleguide")
         yield page
     assert [each for each in complaints if "status of 503" not in each] == []
+
+
+def stop_the_clock(page: Page) -> None:
+    """A toast goes after some seconds: by the page's own clock they never pass."""
+    page.clock.install()
+    page.clock.pause_at(time.time() + 3600)  # it can only be set forward
 
 
 def press(page: Page, name: str) -> None:
@@ -106,6 +113,7 @@ def test_what_was_done_is_taken_back_by_a_key_and_no_more_than_four_toasts_stand
     guide: Page,
 ) -> None:
     toasts = guide.locator("#toasts > .toast")
+    stop_the_clock(guide)
     press(guide, "Toast with undo")
     for _ in range(5):
         press(guide, "Error toast")
@@ -119,6 +127,7 @@ def test_what_was_done_is_taken_back_by_a_key_and_no_more_than_four_toasts_stand
 
 
 def test_an_undo_outlives_the_page_it_came_on(guide: Page) -> None:
+    stop_the_clock(guide)
     guide.evaluate(
         """() => import("/static/js/toast.js").then(({ toast }) =>
           toast("Deleted.", { kind: "success", action: { words: "Undo", url: "/nowhere" } }))"""
