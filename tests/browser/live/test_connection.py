@@ -218,3 +218,19 @@ def test_a_page_behind_a_proxy_without_websockets_uses_events_over_http(
     expect(page.locator("#badge")).to_have_text("Failed")
     expect(page.locator("#history > li")).to_have_count(5)
     expect(card.locator("[data-badge]")).to_have_text("Failed")
+
+
+def test_a_page_on_events_over_http_that_was_silent_for_long_tries_a_socket_when_it_is_online(
+    alice: BrowserContext, net: Proxy, hand: Stagehand
+) -> None:
+    net.refuse_upgrades = True
+    (job,) = hand.start()
+    page = alice.new_page()
+    page.clock.install()
+    page.goto(f"/jobs/{job}/")
+    is_live(page, "sse")
+    net.refuse_upgrades = False
+    page.clock.run_for(50_000)
+    with page.expect_websocket():
+        page.evaluate("dispatchEvent(new Event('online'))")
+    is_live(page, "socket")
