@@ -1,6 +1,5 @@
 """The design's parts in a real browser: can be read, used by keyboard, and are not lost."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +8,7 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.axe import audit
+from tests.browser.person import stop_the_clock
 from tests.stage import chromium
 
 pytestmark = [pytest.mark.whole, pytest.mark.timeout(240)]
@@ -35,12 +35,6 @@ def guide(settings: LazySettings, live_server: LiveServer) -> Iterator[Page]:
         page.goto("/styleguide")
         yield page
     assert [each for each in complaints if "status of 503" not in each] == []
-
-
-def stop_the_clock(page: Page) -> None:
-    """A toast goes after some seconds: by the page's own clock they never pass."""
-    page.clock.install()
-    page.clock.pause_at(time.time() + 3600)  # it can only be set forward
 
 
 def press(page: Page, name: str) -> None:
@@ -113,7 +107,7 @@ def test_what_was_done_is_taken_back_by_a_key_and_no_more_than_four_toasts_stand
     guide: Page,
 ) -> None:
     toasts = guide.locator("#toasts > .toast")
-    stop_the_clock(guide)
+    stop_the_clock(guide)  # no toast goes by itself
     press(guide, "Toast with undo")
     for _ in range(5):
         press(guide, "Error toast")
@@ -127,7 +121,7 @@ def test_what_was_done_is_taken_back_by_a_key_and_no_more_than_four_toasts_stand
 
 
 def test_an_undo_outlives_the_page_it_came_on(guide: Page) -> None:
-    stop_the_clock(guide)
+    stop_the_clock(guide)  # no toast goes by itself
     guide.evaluate(
         """() => import("/static/js/toast.js").then(({ toast }) =>
           toast("Deleted.", { kind: "success", action: { words: "Undo", url: "/nowhere" } }))"""

@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.person import stop_the_clock
 from tests.browser.tabs import Tab, Window
 from tests.stage import SHOWN_MS, System
 
@@ -51,10 +52,9 @@ def open_page(context: BrowserContext, path: str) -> Page:
 
 
 def open_still(context: BrowserContext, path: str) -> Page:
-    """As open_page; by its own clock no time goes by until run_for(), so no machine is too slow."""
+    """For which no time goes by until page.clock.run_for()."""
     page = context.new_page()
-    page.clock.install()
-    page.clock.pause_at(time.time() + 3600)  # it can only be set forward
+    stop_the_clock(page)
     page.goto(path)
     return page
 
