@@ -199,8 +199,8 @@ export class Connection extends EventTarget {
   #doubt = () => this.#transport?.probe();
 
   #cameOnline = () => {
-    this.#hurry();
-    if (this.#transport.name === "sse") this.#tryBetter(0);
+    this.#hurry(); // which may have given the transport up
+    this.#tryBetter(0);
   };
 
   #looked = () => document.visibilityState === "visible" && this.#hurry();

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import cycle
 from typing import Any
 from uuid import UUID
@@ -28,6 +29,7 @@ from accounts.models import User
 from gpu_worker.nano.grammar import Scene
 from jobs import actions, dispatch, offer, stream
 from jobs.actions import Claim
+from jobs.errors import LostClaim
 from jobs.events import PreviewHeader, Progressed
 from jobs.models import Job
 from jobs.tests import crowd
@@ -47,23 +49,28 @@ class Backstage:
         self._steps: dict[UUID, int] = {}  # how far those are that were formed
         self._scenes: dict[UUID, Scene] = {}  # of those that have one
         self._scenery: Scenery | None = None
-        self._renewed = time.monotonic()
+        self._lock = threading.Lock()  # an order, or a renewal
         self._images = cycle(list(_images(16)))
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def obey(self, order: dict[str, Any]) -> Any:
         verb = getattr(self, f"do_{order.pop('do')}")
-        answer = verb(**order)
-        self._renew()
-        return answer
+        with self._lock:
+            return verb(**order)
+
+    def keep(self, over: threading.Event) -> None:
+        """In a thread: what is held stays held, however long nobody gives an order."""
+        while not over.wait(RENEW_SECONDS):
+            with self._lock:
+                self._renew()
+        connections.close_all()
 
     def _renew(self) -> None:
-        if time.monotonic() - self._renewed > RENEW_SECONDS:
-            self._renewed = time.monotonic()
-            if self._scenery is not None:
-                self._scenery.live()
-            for held in list(self._held.values()):
+        if self._scenery is not None:
+            self._scenery.live()
+        for held in self._held.values():
+            with suppress(LostClaim):  # deleted on a page
                 actions.renew(held, step=self._steps.get(held.job, 0))
 
     def do_start(self, count: int, prompt: str) -> list[str]:
@@ -129,7 +136,6 @@ class Backstage:
             step += 1
             for job in jobs:
                 self.do_preview(job, step)
-            self._renew()
         connections.close_all()  # of this thread
 
     def do_stop(self) -> None:
@@ -267,8 +273,14 @@ def _say(answer: Any) -> None:
 
 
 def main() -> None:
-    backstage = Backstage()
-    for line in sys.stdin:
-        answer = backstage.obey(json.loads(line))
-        dispatch.wait_empty(5)
-        _say(answer)
+    backstage, over = Backstage(), threading.Event()
+    keeper = threading.Thread(target=backstage.keep, args=(over,))
+    keeper.start()
+    try:
+        for line in sys.stdin:
+            answer = backstage.obey(json.loads(line))
+            dispatch.wait_empty(5)
+            _say(answer)
+    finally:
+        over.set()
+        keeper.join()

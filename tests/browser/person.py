@@ -1,5 +1,6 @@
 """What everybody does in a browser: sign in, and ask for a video. The one place that knows how."""
 
+import time
 from urllib.parse import urljoin
 
 from playwright.sync_api import Page, Response, expect
@@ -90,6 +91,15 @@ def submit(
     if until:
         expect(page.locator("#badge")).to_have_text(until, timeout=STATE_MS)
     return address
+
+
+def stop_the_clock(page: Page) -> None:
+    """Until run_for() or resume() no time goes by for its scripts: no machine is too slow for them.
+
+    Before its first goto, too; of all pages of its context.
+    """
+    page.clock.install()
+    page.clock.pause_at(time.time() + 3600)  # it is set forward only, and this took a moment
 
 
 def id_of(address: str) -> str:

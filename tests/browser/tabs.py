@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ from playwright.sync_api import StorageState
 from websockets.sync.client import ClientConnection, connect
 
 SECONDS = 30.0  # for an answer of the browser, or for what a test waits for
+
+
+class Left(AssertionError):
+    """A page was asked while the browser went on to the next one."""
 
 
 class Window:
@@ -49,14 +53,20 @@ class Window:
         while True:  # events come between
             answer = json.loads(self._socket.recv(timeout=SECONDS))
             if answer.get("id") == number:
+                if "target navigated" in answer.get("error", {}).get("message", ""):
+                    raise Left(answer)
                 assert "error" not in answer, answer
                 result: dict[str, Any] = answer["result"]
                 return result
 
     def renderers(self) -> list[psutil.Process]:
         """The processes that tabs run in."""
-        children = self._browser.children(recursive=True)
-        return [each for each in children if "--type=renderer" in each.cmdline()]
+        found = []
+        for each in self._browser.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # others come and go
+                if "--type=renderer" in each.cmdline():
+                    found.append(each)
+        return found
 
     @contextmanager
     def asleep(self) -> Iterator[None]:
@@ -71,8 +81,9 @@ class Window:
 
 def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
-        if process.is_running():
-            os.kill(process.pid, number)
+        with suppress(ProcessLookupError):  # it may end by itself at any time
+            if process.is_running():
+                os.kill(process.pid, number)
 
 
 class Tab:
@@ -100,9 +111,15 @@ class Tab:
 
     def wait_for(self, expression: str, value: object, *, seconds: float = SECONDS) -> None:
         deadline = time.monotonic() + seconds
-        while (found := self.get(expression)) != value:
+        while (found := self._look(expression)) != value:
             assert time.monotonic() < deadline, f"{expression} is {found!r}, not {value!r}"
             time.sleep(0.05)
+
+    def _look(self, expression: str) -> Any:
+        """None from a page that is just left: the next one is asked again."""
+        with suppress(Left):
+            return self.get(expression)
+        return None
 
 
 @contextmanager
@@ -120,7 +137,8 @@ def window() -> Iterator[Window]:
             assert process.stderr is not None
             lines = iter(process.stderr.readline, "")
             found = next(match for line in lines if (match := re.search(r"ws://\S+", line)))
-            with connect(found[0], max_size=None) as socket:
+            # Without pings of its own: a browser that sleeps answers none.
+            with connect(found[0], max_size=None, ping_interval=None) as socket:
                 yield Window(psutil.Process(process.pid), socket)
         finally:
             children = psutil.Process(process.pid).children(recursive=True)

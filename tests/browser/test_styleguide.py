@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browser.axe import audit
+from tests.browser.person import stop_the_clock
 from tests.stage import chromium
 
 pytestmark = pytest.mark.whole
@@ -106,6 +107,7 @@ def test_what_was_done_is_taken_back_by_a_key_and_no_more_than_four_toasts_stand
     guide: Page,
 ) -> None:
     toasts = guide.locator("#toasts > .toast")
+    stop_the_clock(guide)  # no toast goes by itself
     press(guide, "Toast with undo")
     for _ in range(5):
         press(guide, "Error toast")
@@ -119,6 +121,7 @@ def test_what_was_done_is_taken_back_by_a_key_and_no_more_than_four_toasts_stand
 
 
 def test_an_undo_outlives_the_page_it_came_on(guide: Page) -> None:
+    stop_the_clock(guide)  # no toast goes by itself
     guide.evaluate(
         """() => import("/static/js/toast.js").then(({ toast }) =>
           toast("Deleted.", { kind: "success", action: { words: "Undo", url: "/nowhere" } }))"""

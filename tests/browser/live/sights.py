@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import psutil
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.person import stop_the_clock
 from tests.browser.tabs import Tab, Window
-from tests.stage import SHOWN_MS
+from tests.stage import SHOWN_MS, System
 
 # Counts what the page sends over its sockets, and how many sockets it opened; keeps the step that
 # it acknowledged last.
@@ -28,6 +31,12 @@ SPY = """
   };
 """
 
+# Before a page's own scripts: no ping of static/js/socket.js but those with a reason.
+NO_REGULAR_PINGS = """{
+  const every = window.setInterval;
+  window.setInterval = (act, ms) => (ms > 20_000 ? 0 : every(act, ms));
+}"""
+
 # What tests of tabs look at.
 STATE = "document.getElementById('connection')?.dataset.state"
 FACTS = "document.querySelectorAll('#history > li').length"
@@ -42,8 +51,16 @@ def open_page(context: BrowserContext, path: str) -> Page:
     return page
 
 
-def open_tab(tabs: Window, url: str) -> Tab:
-    tab = tabs.open(url, script=SPY)
+def open_still(context: BrowserContext, path: str) -> Page:
+    """For which no time goes by until page.clock.run_for()."""
+    page = context.new_page()
+    stop_the_clock(page)
+    page.goto(path)
+    return page
+
+
+def open_tab(tabs: Window, url: str, *, script: str = "") -> Tab:
+    tab = tabs.open(url, script=SPY + script)
     tab.wait_for(STATE, "live")
     return tab
 
@@ -63,6 +80,17 @@ def shows_step(page: Page, step: int) -> None:
 def count_sent(page: Page, what: str) -> int:
     """How often the page has sent that; "sockets": opened."""
     return int(page.evaluate("what => window.sent[what] ?? 0", what))
+
+
+def end_the_site(system: System) -> None:
+    """The web process dies; its supervisor starts another one."""
+    found = []
+    for each in system.processes():
+        with suppress(psutil.NoSuchProcess):  # Postgres' own come and go
+            if "daphne" in each.cmdline():
+                found.append(each)
+    (site,) = found
+    site.kill()
 
 
 def wait_until(true: Callable[[], Any], *, seconds: float = SHOWN_MS / 1000) -> None:

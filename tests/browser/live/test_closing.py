@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, BrowserContext, WebSocketRoute, expect
 
-from tests.browser.live.sights import SPY, count_sent, is_live
+from tests.browser.live.sights import SPY, count_sent, is_live, open_still
 from tests.browser.person import sign_in, sign_out
 from tests.browser.proxy import Proxy
 from tests.browser.stagehand import Stagehand
@@ -31,15 +31,16 @@ pytestmark = pytest.mark.whole
 def test_the_page_says_why_the_site_closed_its_connection(
     alice: BrowserContext, code: int, words: str, button: str
 ) -> None:
-    page = alice.new_page()
 
     def close(route: WebSocketRoute) -> None:
         server = route.connect_to_server()
         server.on_message(lambda _: route.close(code=code))
 
-    page.route_web_socket("**/ws/", close)
-    page.goto("/")
+    alice.route_web_socket("**/ws/", close)
+    page = open_still(alice, "/")  # what it counts down stays in sight
     banner = page.locator("#connection")
+    expect(banner).to_have_attribute("data-state", re.compile("waiting|stopped"))
+    page.clock.run_for(1500)
     pattern = re.compile(rf"^{words}\s*{button}$".replace(" ", r"\s"))
     expect(banner).to_have_text(pattern, use_inner_text=True)
     expect(banner).to_be_visible()

@@ -8,10 +8,13 @@ from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.browser.live.sights import (
     FACTS,
+    NO_REGULAR_PINGS,
     STATE,
     count_sent,
+    end_the_site,
     is_live,
     open_page,
+    open_still,
     open_tab,
     shows_step,
     wait_until,
@@ -28,14 +31,16 @@ def test_a_page_that_lost_its_connection_says_so_and_goes_on_where_it_was(
     alice: BrowserContext, net: Proxy, hand: Stagehand
 ) -> None:
     (job,) = hand.start()
-    page = open_page(alice, f"/jobs/{job}/")
+    page = open_still(alice, f"/jobs/{job}/")
+    is_live(page)
     expect(page.locator("#history > li")).to_have_count(2)
     net.cut_now()
     hand.restart(job)
     banner = page.locator("#connection")
+    expect(banner).to_have_attribute("data-state", "waiting")
+    page.clock.run_for(1500)  # no more: it tries again when it is asked to, and not by itself
     expect(banner).to_be_visible()
-    # Two seconds at least until it tries by itself: by then it was asked to.
-    expect(banner).to_contain_text(re.compile(r"Reconnecting\s+in [3-9] s"))
+    expect(banner).to_contain_text(re.compile(r"Reconnecting\s+in [1-9] s"))
     net.mend()
     before = count_sent(page, "sockets")
     page.get_by_role("button", name="Try now").click()
@@ -56,9 +61,7 @@ def test_a_blink_of_the_network_shows_no_banner(
 ) -> None:
     """It lasts as long as a busy machine takes; by the page's own clock half a second."""
     (job,) = hand.start()
-    page = alice.new_page()
-    page.clock.install()
-    page.goto(f"/jobs/{job}/")
+    page = open_still(alice, f"/jobs/{job}/")
     is_live(page)
     page.evaluate(
         """() => {
@@ -69,7 +72,6 @@ def test_a_blink_of_the_network_shows_no_banner(
         }"""
     )
     before = count_sent(page, "sockets")
-    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)
     net.cut_now()
     net.mend()
     expect(page.locator("#connection")).to_have_attribute("data-state", "waiting")
@@ -84,17 +86,19 @@ def test_a_page_without_a_network_says_so_and_does_not_wait_when_it_is_back(
     alice: BrowserContext, net: Proxy, hand: Stagehand
 ) -> None:
     (job,) = hand.start()
-    page = open_page(alice, f"/jobs/{job}/")
+    page = open_still(alice, f"/jobs/{job}/")
+    is_live(page)
     alice.set_offline(True)
     net.cut_now()
     banner = page.locator("#connection")
+    expect(banner).to_have_attribute("data-state", "offline")
+    page.clock.run_for(1500)
     expect(banner).to_contain_text("You are offline")
     expect(banner).to_be_visible()
-    expect(banner).to_have_attribute("data-state", "offline")
     hand.restart(job)
     net.mend()
     alice.set_offline(False)
-    is_live(page, seconds=10)  # the back-off would have been 15 s and more
+    is_live(page)  # by its own clock at once: the back-off would have been 15 s and more
     expect(page.locator("#history > li")).to_have_count(4)
 
 
@@ -152,12 +156,13 @@ def test_a_laptop_that_slept_notices_its_dead_connection_within_seconds(
     tabs: Window, net: Proxy, hand: Stagehand
 ) -> None:
     (job,) = hand.start()
-    hidden, shown = open_tab(tabs, net.url), open_tab(tabs, f"{net.url}/jobs/{job}/")
+    hidden = open_tab(tabs, net.url, script=NO_REGULAR_PINGS)  # that it slept is all it notices
+    shown = open_tab(tabs, f"{net.url}/jobs/{job}/", script=NO_REGULAR_PINGS)
     with tabs.asleep():
         net.forget()  # no router keeps a connection for so long
         hand.restart(job)
         time.sleep(14)  # the very thing under test: time goes by without the browser
-    shown.wait_for(FACTS, 4, seconds=15)  # without noticing, by the next ping: 19 s
+    shown.wait_for(FACTS, 4)
     for tab in (hidden, shown):
         tab.wait_for("sent.sockets", 2)
         tab.wait_for(STATE, "live")
@@ -174,12 +179,11 @@ def test_two_tabs_find_a_restarted_site_again(
     (job,) = hand.start()
     pages = [open_page(alice, f"/jobs/{job}/"), open_page(alice, f"/jobs/{job}/")]
     before = [count_sent(page, "sockets") for page in pages]
-    (site,) = [each for each in system.processes() if "daphne" in each.cmdline()]
-    site.kill()
+    end_the_site(system)
     hand.restart(job)
     for page, sockets in zip(pages, before, strict=True):
         opened_another(page, sockets)
-        is_live(page, seconds=40)
+        is_live(page, seconds=120)  # its start, and the longest back-off
         expect(page.locator("#history > li")).to_have_count(4)
     hand.preview(job, step=3)
     for page in pages:  # each has credit of its own
@@ -196,7 +200,7 @@ def test_a_page_behind_a_proxy_without_websockets_uses_events_over_http(
     page.goto(f"/jobs/{job}/")
     studio.goto("/")
     for each in (page, studio):
-        is_live(each, "sse", seconds=40)
+        is_live(each, "sse", seconds=90)  # after two sockets, and each may take 10 s
     hand.preview(job, step=3)
     shows_step(page, 3)
     hand.preview(job, step=4)
@@ -214,3 +218,19 @@ def test_a_page_behind_a_proxy_without_websockets_uses_events_over_http(
     expect(page.locator("#badge")).to_have_text("Failed")
     expect(page.locator("#history > li")).to_have_count(5)
     expect(card.locator("[data-badge]")).to_have_text("Failed")
+
+
+def test_a_page_on_events_over_http_that_was_silent_for_long_tries_a_socket_when_it_is_online(
+    alice: BrowserContext, net: Proxy, hand: Stagehand
+) -> None:
+    net.refuse_upgrades = True
+    (job,) = hand.start()
+    page = alice.new_page()
+    page.clock.install()
+    page.goto(f"/jobs/{job}/")
+    is_live(page, "sse")
+    net.refuse_upgrades = False
+    page.clock.run_for(50_000)
+    with page.expect_websocket():
+        page.evaluate("dispatchEvent(new Event('online'))")
+    is_live(page, "socket")
