@@ -22,6 +22,8 @@ from tests.stage import System, chromium, running, s3_server
 
 pytestmark = pytest.mark.whole
 http = urllib3.PoolManager(retries=False, timeout=20)
+# A minute of an idle core: beyond half of it a cancel would ask first.
+LONG: dict[str, Any] = {"steps": 1000, "length": 49, "size": "80x80"}
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +90,9 @@ def test_a_prompt_becomes_a_video_that_is_seen_forming_and_plays(
     alice: Person, system: System
 ) -> None:
     page = alice.page
-    job_url = submit(page, "a red circle moving right", steps=300, seed=7)
-    page.evaluate(_WATCH)
+    with system.still_worker():  # until somebody looks
+        job_url = submit(page, "a red circle moving right", steps=300, seed=7)
+        page.evaluate(_WATCH)
     video = page.locator("#video")
     expect(video).to_be_visible(timeout=60_000)
 
@@ -199,8 +202,8 @@ def test_a_running_render_is_cancelled_and_the_worker_goes_on_with_the_next(
     alice: Person, system: System
 ) -> None:
     page = alice.page
-    running_url = submit(page, "a purple triangle falling", steps=1000)
-    expect(page.locator("#step")).to_contain_text(re.compile(r"[1-9]\d* of 1000"), timeout=30_000)
+    running_url = submit(page, "a purple triangle falling", **LONG)
+    expect(page.locator("#step")).to_contain_text(re.compile(r"[1-9]\d* of 1000"), timeout=60_000)
     waiting_url = submit(page, "a white circle rising", steps=8)
     expect(page.locator("#place")).to_be_visible()
     page.goto(running_url)
@@ -215,7 +218,7 @@ def test_a_running_render_is_cancelled_and_the_worker_goes_on_with_the_next(
 
 def test_a_waiting_job_is_cancelled_at_once(alice: Person, system: System) -> None:
     page = alice.page
-    long_url = submit(page, "a purple triangle falling", steps=1000)
+    long_url = submit(page, "a purple triangle falling", **LONG)
     submit(page, "a white circle rising", steps=8)
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#badge")).to_have_text("Cancelled")

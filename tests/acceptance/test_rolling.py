@@ -99,8 +99,8 @@ class Balancer:
     def ask(
         self, method: str, path: str, *, more: dict[str, str] | None = None, **options: Any
     ) -> urllib3.BaseHTTPResponse:
-        self._turn += 1
-        urls = [self._urls[(self._turn + other) % 2] for other in (0, 1)]
+        self._turn = turn = self._turn + 1  # other threads turn it meanwhile
+        urls = [self._urls[(turn + other) % 2] for other in (0, 1)]
         for url in urls:
             try:
                 headers = self._headers | (more or {})
@@ -195,6 +195,7 @@ def test_a_rolling_restart_of_every_part_under_load_loses_nothing(system: Rollin
         return jobs[-1]
 
     followers = [Follower(balancer, submit(400)) for _ in range(FOLLOWED)]  # 20 s each
+    until(lambda: all(each.seqs for each in followers))  # a web's end is to cut their streams
     stop, failed = threading.Event(), []
 
     def load() -> None:

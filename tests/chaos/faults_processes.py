@@ -4,7 +4,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import psycopg
@@ -65,7 +65,8 @@ def _kill_child(system: System, rng: random.Random) -> str:
 
 def _replace_child(worker: Part) -> str:
     child, pid, began = _living_child(worker), worker.pid, time.monotonic()
-    child.kill()
+    with suppress(psutil.NoSuchProcess):  # a poison may have been faster
+        child.kill()
 
     def replaced() -> bool:
         fresh = child_of(worker)
@@ -96,11 +97,17 @@ def _kill_at_a_checkpoint(system: System, rng: random.Random) -> str:
 
 def _kill_tail(system: System, rng: random.Random) -> str:
     with _one_of(system, "worker", rng) as worker:
-        if not comes_true(lambda: bool(_tails(worker)), TAIL_PATIENCE_SECONDS):
+        tails: list[psutil.Process] = []
+
+        def makes_files() -> bool:
+            tails[:] = _tails(worker)
+            return bool(tails)
+
+        if not comes_true(makes_files, TAIL_PATIENCE_SECONDS):
             raise Skipped(f"{worker.name} made no file for {TAIL_PATIENCE_SECONDS:.0f} s")
-        tail = _tails(worker)[0]
-        tail.kill()
-        return f"{worker.name}: pid {tail.pid}"
+        with suppress(psutil.NoSuchProcess):  # a poison may have been faster
+            tails[0].kill()
+        return f"{worker.name}: pid {tails[0].pid}"
 
 
 def _tails(worker: Part) -> list[psutil.Process]:
@@ -130,7 +137,7 @@ def _kill_one(kind: str, system: System, rng: random.Random) -> str:
     with _one_of(system, kind, rng) as part:
         pid = part.pid
         part.send(signal.SIGKILL)
-        assert comes_true(lambda: part.pid not in {0, pid}, 10), f"{part.name} did not come back"
+        assert comes_true(lambda: part.pid not in {0, pid}, 20), f"{part.name} did not come back"
         return part.name
 
 
@@ -148,7 +155,7 @@ def _drain_worker(system: System, rng: random.Random) -> str:
         worker.send(signal.SIGTERM)
         assert comes_true(lambda: worker.pid != pid, DRAIN_SECONDS), f"{worker.name} did not end"
         took = time.monotonic() - began
-        _, left = psutil.wait_procs(family, timeout=5)
+        _, left = psutil.wait_procs(family, timeout=20)
         for process in left:
             process.kill()
         assert not left, f"{worker.name}: {len(left)} outlived their parent's drain"
@@ -184,9 +191,9 @@ def _freeze_child(system: System, rng: random.Random) -> str:
     """The one that renders and renews: to its parent it looks alive."""
     with _one_of(system, "worker", rng) as worker:
         child, seconds = _living_child(worker), rng.uniform(3, 12)
-        child.suspend()
-        time.sleep(seconds)
         try:
+            child.suspend()
+            time.sleep(seconds)
             child.resume()
         except psutil.NoSuchProcess:
             return f"{worker.name}: it was replaced within {seconds:.0f} s"

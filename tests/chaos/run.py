@@ -1,5 +1,6 @@
 """One run from its seed to its verdict."""
 
+import itertools
 import json
 import random
 import shutil
@@ -24,9 +25,9 @@ from tests.chaos.verdict import Verdict
 
 WINDOW_SHARE = 0.52  # of the time, in which jobs are submitted and faults happen
 PATIENCE_SECONDS = 60.0  # for a service that a fault is at already
-LAST_SECONDS = 60.0  # at least, for what is left when the faults have ended
+LAST_SECONDS = 150.0  # at least, for what is left when the faults have ended: a lease has 60
 HANG_MINUTES = 15  # a hung step is waited for 120 s, and there are three attempts
-ROLL_CALLS = 5  # rounds, if a worker is still on its way back
+ROLL_CALL_SECONDS = 150.0  # if a worker is still on its way back
 HANDS = 16  # faults at a time
 CLEARED = "; 0 attempts cleared away"
 
@@ -183,9 +184,11 @@ class Run:
 
     def _call_the_roll(self, crowd: Crowd) -> list[str]:
         """Workers that take no job any more: as many jobs as workers, until each has had one."""
-        last = self.options.jobs
         names: set[str] = set()
-        for first in range(last + 1, last + 1 + ROLL_CALLS * WORKERS, WORKERS):
+        until = time.monotonic() + ROLL_CALL_SECONDS
+        for first in itertools.count(self.options.jobs + 1, WORKERS):
+            if time.monotonic() > until:
+                break
             since = self._system.sql("SELECT now()")[0][0]
             crowd.run(
                 Plan(jobs=[roll_call(first + n) for n in range(WORKERS)], faults=[], window=0)

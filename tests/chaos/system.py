@@ -27,7 +27,8 @@ from tests.chaos.s3_server import BUCKET, S3Server
 from tests.stage import PASSWORD, ROOT, S3_KEY, S3_SECRET, free_port
 
 WORKERS, WEBS, SWEEPS = 3, 2, 2
-START_SECONDS = 90.0
+START_SECONDS = 180.0  # three workers load torch at the same time, from a cold file cache
+GOODBYE_SECONDS = 10.0  # Postgres notices that a client has gone when it has a processor
 SCRATCH_BYTES = 8 << 20  # of the first worker's disk for temporary files
 OWNER = "alice@example.com"
 
@@ -187,10 +188,14 @@ class System:
     def stop(self) -> list[str]:
         """After that, ends everything; what there is left over, a line each."""
         wrong = []
-        if left := self.sql(
+        connections = (
             "SELECT pid, application_name, state FROM pg_stat_activity"
             " WHERE usename = current_user AND pid <> pg_backend_pid()"
-        ):
+        )
+        until = time.monotonic() + GOODBYE_SECONDS
+        while (left := self.sql(connections)) and time.monotonic() < until:
+            time.sleep(0.1)
+        if left:
             wrong.append(f"connections left: {left}")
         orphans = [p for p in self.processes() if p.pid not in self._services()]
         wrong += [f"left: {_describe(process)}" for process in orphans]

@@ -15,7 +15,7 @@ import pytest
 from tests.chaos.plan import FAULTS
 from tests.stage import ROOT
 
-pytestmark = [pytest.mark.whole, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(900)]
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def _left(folder: Path) -> list[str]:
 def test_no_accepted_job_is_lost_whatever_dies(tmp_path: Path) -> None:
     options = ["--seed", "4", "--jobs", "45", "--faults", str(len(FAULTS)), "--minutes", "2.7"]
     with _chaos(tmp_path, *options) as process:
-        told, _ = process.communicate(timeout=540)
+        told, _ = process.communicate(timeout=800)
     assert process.returncode == 0, told
     assert re.search(r"^seed 4: \d+ passed, 0 failed$", told, re.MULTILINE), told
     assert _left(tmp_path) == []

@@ -12,7 +12,7 @@ import pytest
 
 from tests.stage import ROOT, System, running
 
-pytestmark = pytest.mark.whole
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(600)]
 PAGE = ROOT / "docs/howto/api.md"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -50,7 +50,7 @@ def test_every_snippet_of_the_tour_works(system: System, tmp_path: Path) -> None
         env=clean | home | {"T2V_VAR": str(system.var), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=420,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

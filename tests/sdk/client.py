@@ -87,7 +87,7 @@ class Sdk:
         pages: bool = False,
         **args: Any,
     ) -> list[Answer]:
-        """The same call so many times at once."""
+        """The same call so many times at once; {number} in a text is another one in each."""
         order = {"verb": verb, "token": token or self.token, "retries": retries, "args": args}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order | {"pages": pages, "times": times}) + "\n")

@@ -4,7 +4,7 @@
 
 {"verb": "videos.create", "token": …, "retries": …, "times": …, "args": {…}} → a line of JSON:
 {"ok", "headers"} or {"error"}; {"pages": true} walks over all pages, {"times": n} does it n times
-at once.
+at once, each with its own number, from 0, where a text says {number}.
 """
 
 import base64
@@ -67,7 +67,8 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         with ThreadPoolExecutor(max_workers=order["times"]) as pool:
-            answers = list(pool.map(do, [order] * order["times"]))
+            each = (json.loads(line.replace("{number}", str(n))) for n in range(order["times"]))
+            answers = list(pool.map(do, each))
         said = answers if order["times"] > 1 else answers[0]
         print(json.dumps(said), flush=True)  # noqa: T201
 

@@ -19,7 +19,7 @@ from tests.live.stage import Server, database_url
 from tests.sdk.balancer import Balancer
 from tests.stage import ROOT
 
-READY_SECONDS = 60.0  # a worker loads torch and its first model
+READY_SECONDS = 150.0  # a worker loads torch and its first model, from a cold file cache
 STOP_SECONDS = 40.0
 MOST_UNFINISHED = 60
 
@@ -29,6 +29,7 @@ class Site:
     balancer: Balancer
     replicas: list[Server]
     worker_log: Path
+    worker: int  # its process group
 
     @property
     def base_url(self) -> str:
@@ -36,6 +37,15 @@ class Site:
 
     def errors(self) -> str:
         return "".join(replica.errors() for replica in self.replicas)
+
+    @contextmanager
+    def still_worker(self) -> Iterator[None]:
+        """Nothing is rendered meanwhile."""
+        os.killpg(self.worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.worker, signal.SIGCONT)
 
 
 def until(what: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -62,17 +72,17 @@ def running(folder: Path) -> Iterator[Site]:
         env["T2V_RATE_WRITES"] = env["T2V_RATE_READS"] = "100000/minute"  # three SDKs in a minute
         replicas = [Server("daphne", folder / f"web-{number}.log", **env) for number in (1, 2)]
         worker_log = folder / "worker.log"
-        stack.enter_context(_worker(worker_log, env))
+        worker = stack.enter_context(_worker(worker_log, env))
         for replica in replicas:
             replica.start()
             stack.callback(replica.stop)
         balancer = stack.enter_context(Balancer([replica.port for replica in replicas]))
         until(lambda: Worker.objects.filter(ready_at__isnull=False).exists(), READY_SECONDS)
-        yield Site(balancer=balancer, replicas=replicas, worker_log=worker_log)
+        yield Site(balancer=balancer, replicas=replicas, worker_log=worker_log, worker=worker)
 
 
 @contextmanager
-def _worker(log: Path, env: dict[str, str]) -> Iterator[None]:
+def _worker(log: Path, env: dict[str, str]) -> Iterator[int]:
     part = next(part for part in up._parts() if part.name == "worker")
     whole = {**os.environ, **(part.env or {}), "T2V_DATABASE_URL": database_url(), **env}
     whole.pop("PYTEST_CURRENT_TEST", None)
@@ -87,7 +97,7 @@ def _worker(log: Path, env: dict[str, str]) -> Iterator[None]:
             start_new_session=True,
         )
     try:
-        yield
+        yield process.pid
     finally:
         process.terminate()
         try:

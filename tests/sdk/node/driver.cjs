@@ -74,7 +74,8 @@ async function main() {
   process.stdout.write(`${JSON.stringify({ version })}\n`);
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const order = JSON.parse(line);
-    const answers = await Promise.all(Array.from({ length: order.times }, () => act(order)));
+    const each = Array.from({ length: order.times }, (_, n) => JSON.parse(line.replaceAll("{number}", n)));
+    const answers = await Promise.all(each.map(act));
     process.stdout.write(`${JSON.stringify(order.times > 1 ? answers : answers[0])}\n`);
   }
 }
