@@ -114,13 +114,13 @@ def test_a_lost_knock_is_knocked_again_and_a_waiting_one_is_not_doubled(
     submit: Callable[..., Job], empty_redis: redis.Redis
 ) -> None:
     submit()
-    assert dispatch.wait_empty(5)
+    assert dispatch.wait_empty(60)
     empty_redis.flushdb()
     sweep.sweep()
-    assert dispatch.wait_empty(5)
+    assert dispatch.wait_empty(60)
     assert stream.knocks_waiting("default") == 1
     sweep.sweep()
-    assert dispatch.wait_empty(5)
+    assert dispatch.wait_empty(60)
     assert stream.knocks_waiting("default") == 1
 
 
