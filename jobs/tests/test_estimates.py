@@ -253,7 +253,7 @@ def test_of_many_sweeps_one_looks(past: None, monkeypatch: pytest.MonkeyPatch) -
     start = Barrier(6)
 
     def round_(_: int) -> list[str]:
-        start.wait(10)
+        start.wait(60)
         try:
             return load.refresh()
         finally:

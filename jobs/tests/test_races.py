@@ -42,7 +42,7 @@ def _at_once(*verbs: Callable[[], object]) -> list[object]:
     def run(verb: Callable[[], object]) -> object:
         try:
             connection.ensure_connection()
-            start.wait(10)
+            start.wait(60)
             return outcome(verb)
         finally:
             connection.close()

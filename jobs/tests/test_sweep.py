@@ -72,7 +72,7 @@ def test_many_sweeps_at_once_take_each_lost_job_back_once(
     start = Barrier(6)
 
     def round_() -> str:
-        start.wait(10)
+        start.wait(60)
         try:
             return sweep.sweep()
         finally:

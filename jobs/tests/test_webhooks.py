@@ -394,7 +394,7 @@ def test_many_claims_at_once_take_each_delivery_once(
     start = Barrier(6)
 
     def take(_: int) -> list[Any]:
-        start.wait(10)
+        start.wait(60)
         try:
             return [claimed.delivery for claimed in iter(deliveries.claim, None)]
         finally:
@@ -537,7 +537,7 @@ def test_a_person_has_at_most_twenty_also_when_they_are_made_at_once(
     start = Barrier(8)
 
     def make(_: int) -> int:
-        start.wait(10)
+        start.wait(60)
         made = 0
         try:
             while True:
