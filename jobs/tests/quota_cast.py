@@ -79,7 +79,7 @@ def render(held: Claim, seconds: float, end: Callable[[Claim], object]) -> None:
 def rendered() -> float:
     """Seconds of all attempts that have ended: those given to render, and what it took itself."""
     ended = Attempt.objects.exclude(ended_at=None).values_list("started_at", "ended_at")
-    return sum((end - began).total_seconds() for began, end in ended if began and end)
+    return sum(((end - began).total_seconds() for began, end in ended if end), 0.0)
 
 
 def succeed(held: Claim) -> None:
