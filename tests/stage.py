@@ -233,12 +233,29 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
         server.wait(10)
 
 
+# moto looks whether there is such a key, and a moment later writes it: of two at once both may.
+_ONE_PUT_AT_A_TIME = """
+import sys, threading
+from moto.s3.responses import S3Response
+from moto.server import main
+
+put, alone = S3Response.put_object, threading.Lock()
+
+def put_alone(self):
+    with alone:
+        return put(self)
+
+S3Response.put_object = put_alone
+main(sys.argv[1:])
+"""
+
+
 @contextmanager
 def conditional_s3_server() -> Iterator[dict[str, str]]:
     """Another S3 server (moto's), which keeps all in memory and honours If-None-Match."""
     port = free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, "-c", _ONE_PUT_AT_A_TIME, "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

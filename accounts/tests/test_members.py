@@ -189,7 +189,7 @@ def _together(verb: Callable[[Any], object], users: tuple[User, ...]) -> list[st
 
     def run(user: User) -> None:
         try:
-            start.wait(10)
+            start.wait(60)
             verb(user)
             answers.append("")
         except Refusal as refusal:

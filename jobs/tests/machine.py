@@ -296,7 +296,7 @@ class JobMachine(Deletions):
 
     def _lose_knocks(self) -> None:
         """The sweep knows all the same where something waits."""
-        assert dispatch.wait_empty(5)
+        assert dispatch.wait_empty(60)
         self.broker.flushdb()
         waiting = any(
             expected.state is State.QUEUED and not expected.delayed

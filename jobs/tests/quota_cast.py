@@ -9,13 +9,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts.models import User, Workspace
 from conftest import video_of
 from jobs import actions, offer, usage
 from jobs.actions import Claim
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, GpuSeconds, Job
+from jobs.quotas import month_of
 from jobs.spec import RenderSpec
 
 Submit = Callable[..., Job]
@@ -67,6 +69,17 @@ def render(held: Claim, seconds: float, end: Callable[[Claim], object]) -> None:
     Attempt.objects.filter(job=held.job, number=held.attempt).update(started_at=began)
     Job.objects.filter(pk=held.job).update(started_at=began)
     end(held)
+    this = month_of(datetime.now(UTC)).date()
+    for before in GpuSeconds.objects.filter(month__lt=this):  # where a month has just begun
+        same = GpuSeconds.objects.filter(workspace=before.workspace, user=before.user, month=this)
+        same.update(seconds=F("seconds") + before.seconds)
+        before.delete()
+
+
+def rendered() -> float:
+    """Seconds of all attempts that have ended: those given to render, and what it took itself."""
+    ended = Attempt.objects.exclude(ended_at=None).values_list("started_at", "ended_at")
+    return sum(((end - began).total_seconds() for began, end in ended if end), 0.0)
 
 
 def succeed(held: Claim) -> None:

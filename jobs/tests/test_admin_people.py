@@ -180,7 +180,7 @@ def test_of_two_administrators_who_take_the_role_from_each_other_one_remains(
 
     def take(whose: User, by: User) -> bool:
         connection.ensure_connection()
-        start.wait(10)
+        start.wait(60)
         try:
             accounts.set_site_role(whose.pk, SiteRole.MEMBER, by=by, reason="a quarrel")
         except LastAdministrator:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from statistics import median
 from uuid import uuid4
 
 import pytest
@@ -166,10 +167,13 @@ def test_an_entry_costs_one_statement(
 ) -> None:
     with django_assert_num_queries(1):
         audit.record("x.done", actor=alice, workspace=workspace.pk, subject=str(uuid4()))
-    began = time.perf_counter()
+    took = []
     for _ in range(200):
+        began = time.perf_counter()
         audit.record("x.done", actor=alice, workspace=workspace.pk, subject=str(uuid4()))
-    assert (time.perf_counter() - began) / 200 < 0.02  # seconds; 0.0004 on a quiet machine
+        took.append(time.perf_counter() - began)
+    # Seconds; 0.0004 on a quiet machine. In the mean, a machine that stops for 4 s would count.
+    assert median(took) < 0.02
 
 
 def test_a_mate_without_the_right_records_and_reads_nothing(

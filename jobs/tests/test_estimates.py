@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from threading import Barrier
+from time import monotonic
 
+import pgtrigger
 import pytest
 from django.conf import LazySettings
 from django.db import connection, transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts.models import User
@@ -34,6 +37,10 @@ def rendered(submit: Callable[..., Job], claim: Callable[..., Claim]) -> Rendere
         Attempt.objects.filter(job=job).update(started_at=began)
         Job.objects.filter(pk=job.pk).update(started_at=began)
         actions.succeed(held, [video_of(held)])
+        ended = F("started_at") + timedelta(seconds=seconds)  # so many, however long this took
+        with pgtrigger.ignore():
+            Attempt.objects.filter(job=job).update(ended_at=ended)
+            Job.objects.filter(pk=job.pk).update(finished_at=ended)
         return Job.objects.select_related("request").get(pk=job.pk)
 
     return _rendered
@@ -98,13 +105,15 @@ def test_what_was_rendered_already_is_taken_off(
     life = a_worker()
     job, behind = submit(steps=64), submit(steps=32)
     claim(f"worker/{life}")
+    began = monotonic()
     Job.objects.filter(pk=job.pk).update(started_at=Now() - timedelta(seconds=30))
     row = look()
     assert (row.queued, row.running, row.workers) == (1, 1, 1)
     running, next_one = estimate_of(job, behind)
+    passed = monotonic() - began  # is taken off as well
     assert (running.wait_seconds, round(running.render_seconds or 0)) == (0.0, 40)
-    assert _eta(running) == pytest.approx(10, abs=2)
-    assert next_one.wait_seconds == pytest.approx(10, abs=2)
+    assert 10 - passed <= _eta(running) <= 12
+    assert 10 - passed <= (next_one.wait_seconds or 0) <= 12
 
 
 def test_a_render_that_takes_longer_than_ever_is_due_at_any_moment_and_not_in_the_past(
@@ -223,22 +232,28 @@ def test_the_sweep_looks_and_nobody_looks_again_at_once(
     past: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep, "postgres_seconds", lambda: 1e6)
+    # One that took a second has a rest of 40 seconds at the most, so that it stays fresh.
+    assert load.rest_seconds(1.0) == load.AT_LATEST_SECONDS == 40
+    # All of it a hundred times as long: a test machine that stops for a moment is late for none.
+    for name in ("EVERY_SECONDS", "AT_LATEST_SECONDS"):
+        monkeypatch.setattr(load, name, getattr(load, name) * 100)
     sweep.sweep()
     assert PoolLoad.objects.get().pool == "default"
     assert load.refresh() == []
-    # One that took a second has a rest of 40 seconds at the most, so that it stays fresh.
-    PoolLoad.objects.update(took_seconds=1.0, refreshed_at=Now() - timedelta(seconds=39))
+    PoolLoad.objects.update(took_seconds=100.0, refreshed_at=Now() - timedelta(seconds=3900))
     assert load.refresh() == []
-    PoolLoad.objects.update(took_seconds=1.0, refreshed_at=Now() - timedelta(seconds=41))
+    PoolLoad.objects.update(took_seconds=100.0, refreshed_at=Now() - timedelta(seconds=4001))
     assert load.refresh() == ["default"]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_sweeps_one_looks(past: None) -> None:
+def test_of_many_sweeps_one_looks(past: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    # However late the last of them comes, the rest after the first one's look is not over.
+    monkeypatch.setattr(load, "EVERY_SECONDS", load.AT_LATEST_SECONDS)
     start = Barrier(6)
 
     def round_(_: int) -> list[str]:
-        start.wait(10)
+        start.wait(60)
         try:
             return load.refresh()
         finally:
@@ -253,6 +268,7 @@ def test_of_many_sweeps_one_looks(past: None) -> None:
 def test_a_look_that_takes_too_long_is_given_up_and_the_sweep_goes_on(
     past: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    patience = load.TIMEOUT_MS
     monkeypatch.setattr(load, "TIMEOUT_MS", 50)
     with ThreadPoolExecutor(1) as threads, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("LOCK TABLE jobs_attempt IN ACCESS EXCLUSIVE MODE")
@@ -265,6 +281,7 @@ def test_a_look_that_takes_too_long_is_given_up_and_the_sweep_goes_on(
 
         assert threads.submit(other).result(30) == []
     assert "took more than 50 ms" in caplog.text
+    monkeypatch.setattr(load, "TIMEOUT_MS", patience)  # a busy machine needs more for a good look
     assert load.refresh() == ["default"]
 
 

@@ -232,7 +232,7 @@ def test_of_two_that_put_one_key_at_the_same_moment_the_store_lets_one(
     def put(number: int) -> bool:
         path = tmp_path / str(number)
         path.write_bytes(bytes([number]) * 100_000)
-        start.wait(10)
+        start.wait(60)
         try:
             artifacts.put(job, 1, "video.mp4", path)
         except artifacts.StorageConflict:

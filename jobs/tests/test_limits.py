@@ -117,8 +117,12 @@ def slow_pool(submit: Callable[..., Job], claim: Callable[..., Claim]) -> None:
     a_worker()
     for _ in range(4):
         submit()
+    _look_quickly()
+
+
+def _look_quickly() -> None:
+    """One that took long, on a busy machine, is followed by a longer rest, and that is told."""
     look()
-    # One that took long, on a busy machine, is followed by a longer rest, and that is told.
     PoolLoad.objects.update(took_seconds=0.01)
 
 
@@ -216,7 +220,7 @@ class Drain:
             Job.objects.filter(pk=held.job).update(started_at=began)
 
     def refusal(self, owner: User) -> QueueFull | None:
-        look()
+        _look_quickly()
         try:
             with transaction.atomic():
                 limits.admit(owner, [None], workspace=workspaces.current_id(owner))

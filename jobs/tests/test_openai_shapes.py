@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs import catalog
@@ -26,6 +26,8 @@ from jobs.openai_shapes import (
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "models.toml"
 MODELS = catalog.load(FILE)
 NANO, MOCHI = MODELS["nano"], MODELS["mochi-1"]
+# Beside other processes a moment of any example may be a long one.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_an_id_is_a_jobs_and_nothing_else_is_one() -> None:
@@ -52,6 +54,7 @@ def test_a_length_is_called_by_the_whole_seconds_that_it_fills() -> None:
     }
 
 
+@patient
 @given(st.sets(st.integers(1, 400), min_size=1, max_size=12), st.sampled_from([8, 12, 16, 24, 30]))
 def test_every_length_has_a_name_that_leads_back_to_it(frames: set[int], fps: int) -> None:
     made = lengths(sorted(frames), fps)
@@ -193,6 +196,7 @@ def test_bracketed_names_are_rebuilt_and_repeated_ones_are_one_or_refused() -> N
             rebuilt(lists)
 
 
+@patient
 @given(st.lists(st.tuples(st.text(max_size=12), st.lists(st.text(max_size=3), max_size=3))))
 def test_no_form_makes_it_stumble(lists: list[tuple[str, list[str]]]) -> None:
     try:
@@ -204,6 +208,7 @@ def test_no_form_makes_it_stumble(lists: list[tuple[str, list[str]]]) -> None:
         return
 
 
+@patient
 @given(
     st.dictionaries(
         st.sampled_from(sorted(CREATE)),

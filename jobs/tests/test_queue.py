@@ -70,11 +70,14 @@ def _look() -> UUID | None:
     return None if taken is None else taken.job
 
 
-def _seconds_until_found(wanted: UUID, within: float) -> float:
-    began = monotonic()
-    while _look() != wanted:
-        assert monotonic() - began < within, "not found"
-    return monotonic() - began
+def _looks_that_miss(wanted: UUID) -> list[float]:
+    """How many seconds from now each look began that did not find it yet."""
+    now, began = monotonic(), list[float]()
+    while True:
+        began.append(monotonic() - now)
+        if _look() == wanted:
+            return began[:-1]
+        assert began[-1] < 10, "not found"
 
 
 # --- The order --------------------------------------------------------------------------------
@@ -156,7 +159,8 @@ def test_what_comes_before_the_mark_is_found_within_a_second_while_others_wait(
     else:
         before = soon
         Job.objects.filter(pk=soon).update(run_at=timezone.now())
-    assert _seconds_until_found(before, within=10) < 2.0  # one, and a busy machine
+    # By when they began: however long one takes, on a busy machine.
+    assert all(began < queue.HEAD_SECONDS for began in _looks_that_miss(before))
 
 
 @pytest.mark.usefixtures("only_from_the_mark")

@@ -42,7 +42,7 @@ def _at_once(*verbs: Callable[[], object]) -> list[object]:
     def run(verb: Callable[[], object]) -> object:
         try:
             connection.ensure_connection()
-            start.wait(10)
+            start.wait(60)
             return outcome(verb)
         finally:
             connection.close()
@@ -90,7 +90,7 @@ def test_of_two_verbs_at_once_one_comes_first(
         _end_all()
 
 
-def _wait_until_somebody_waits(seconds: float = 10.0) -> None:
+def _wait_until_somebody_waits(seconds: float = 60.0) -> None:
     """For a lock of this connection's transaction."""
     until = time.monotonic() + seconds
     with connection.cursor() as cursor:
@@ -122,5 +122,5 @@ def test_a_job_is_remixed_and_tried_again_at_once(alice: User, submit: Callable[
             again = thread.submit(retry)  # has the job, and waits for its owner
             _wait_until_somebody_waits()
             remix = actions.submit(owner=alice, spec=spec, remix_of=old)
-        assert again.result(10) == Job.objects.get(request__retry_of=old).pk
+        assert again.result(60) == Job.objects.get(request__retry_of=old).pk
     assert JobRequest.objects.get(job=remix).remix_of_id == old.pk

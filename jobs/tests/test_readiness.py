@@ -38,10 +38,11 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_service_that_hangs_is_away_and_is_asked_by_one_thread_alone(clock: Clock) -> None:
-    asked, go_on = [], threading.Event()
+    asked, begun, go_on = [], threading.Event(), threading.Event()
 
     def hang() -> str:
         asked.append(1)
+        begun.set()
         assert go_on.wait(60)
         return OK
 
@@ -50,6 +51,7 @@ def test_a_service_that_hangs_is_away_and_is_asked_by_one_thread_alone(clock: Cl
     clock.now += 5.0
     assert {service.now() for _ in range(20)} == {AWAY}
     assert service.last() == AWAY
+    assert begun.wait(60)
     assert asked == [1]
     go_on.set()
     with service._lock:

@@ -251,7 +251,7 @@ def test_many_who_tag_at_once_make_no_more_tags_than_there_may_be(
 
     def tag(number: int) -> list[str]:
         try:
-            start.wait(10)
+            start.wait(60)
             outcome = actions.tag(alice, jobs[:: 1 - 2 * (number % 2)], called(f"tag {number}"))
             return [why.code for why in outcome.refused.values()]
         finally:

@@ -231,7 +231,7 @@ def test_a_name_that_leads_nowhere_and_one_that_is_never_answered_are_failures(
     answer = post("https://silent.example/", body="{}", headers={})
     never.set()
     assert answer.error == "no connection in time"
-    assert answer.seconds < 3
+    assert answer.seconds < 20  # of the 30 that it would have taken
 
 
 def test_a_proxy_of_this_machine_is_not_asked(
@@ -283,7 +283,7 @@ def test_a_receiver_that_hangs_or_drips_is_left_when_the_time_is_over(
     began = time.monotonic()
     answer = post(receiver.url(way), body="{}", headers={})
     assert (answer.status, answer.error) == (None, "no answer within 1 s")
-    assert 0.9 < time.monotonic() - began < 3
+    assert 0.9 < time.monotonic() - began < 20  # of 30, and of no end
     assert not receiver.release.is_set()
 
 
@@ -293,7 +293,7 @@ def test_a_body_that_drips_costs_two_seconds_and_its_status_counts(
     monkeypatch.setattr(sending, "EXCERPT_SECONDS", 0.5)
     answer = post(receiver.url("drip-body"), body="{}", headers={})
     assert (answer.status, answer.error) == (200, "")
-    assert answer.seconds < 3
+    assert answer.seconds < 15  # of the 20 that a whole try may take
     assert 0 < len(answer.excerpt) < 100
 
 
@@ -345,7 +345,7 @@ def _tls_server(tmp_path: Path) -> tuple[socket.socket, list[str]]:
                 plain, _ = listener.accept()
             except OSError:
                 return  # closed: the test is over
-            plain.settimeout(5)
+            plain.settimeout(30)
             try:
                 with context.wrap_socket(plain, server_side=True) as secured:
                     asking = b""
@@ -368,7 +368,7 @@ def test_a_certificate_must_be_valid_for_the_name_and_not_for_the_address(
     real = socket.create_connection
     monkeypatch.setattr(
         "urllib3.util.connection.create_connection",
-        lambda address, *_, **__: real(("127.0.0.1", listener.getsockname()[1]), timeout=5),
+        lambda address, *_, **__: real(("127.0.0.1", listener.getsockname()[1]), timeout=30),
     )
     names(hooks_example=[PUBLIC], other_example=[PUBLIC])
     with listener:

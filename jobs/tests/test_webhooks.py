@@ -204,7 +204,7 @@ def test_a_delivery_is_knocked_for_after_its_commit(
     with transaction.atomic():
         actions.cancel(job.pk)
         assert stream.deliveries_waiting() == 0
-    from_now = time.monotonic() + 5
+    from_now = time.monotonic() + 60  # seconds, for a thread of this process and for Redis
     while stream.deliveries_waiting() == 0:
         assert time.monotonic() < from_now
 
@@ -288,14 +288,14 @@ def test_a_receiver_that_fails_is_tried_again_on_the_standard_schedule_under_the
         row.refresh_from_db()
         assert (row.tries, row.last_status, row.last_error) == (number, 500, "answered 500")
         if row.next_at is not None:
-            since = Delivery.objects.filter(pk=row.pk).values_list(F("next_at") - Now()).get()[0]
-            waits.append(since.total_seconds())
+            waits.append((row.next_at - row.log.get(number=number).at).total_seconds())
+            Delivery.objects.update(next_at=F("next_at") + timedelta(minutes=1))  # surely not yet
             assert send_all() == 0
         come_due()
     assert row.state == DeliveryState.EXHAUSTED
     assert send_all() == 0
     for wait, delay in zip(waits, DELAYS[1:], strict=True):
-        assert 0.8 * delay - 2 <= wait <= 1.2 * delay
+        assert 0.8 * delay <= wait <= 1.2 * delay + 20  # written a moment after its try
     assert {got.headers["webhook-id"] for got in receiver.received} == {str(row.pk)}
     assert {got.body for got in receiver.received} == {row.body}
     log = list(row.log.order_by("number"))
@@ -394,7 +394,7 @@ def test_many_claims_at_once_take_each_delivery_once(
     start = Barrier(6)
 
     def take(_: int) -> list[Any]:
-        start.wait(10)
+        start.wait(60)
         try:
             return [claimed.delivery for claimed in iter(deliveries.claim, None)]
         finally:
@@ -434,7 +434,7 @@ def test_receivers_that_hang_hold_up_nobody_else(
     lanes.start()
     try:
         receiver.wait_for(5, path="fine")
-        assert len(receiver.wait_for(1, path="hang")) == 2
+        assert len(receiver.wait_for(2, path="hang")) == 2
     finally:
         lanes.stop()
         receiver.release.set()
@@ -453,7 +453,7 @@ def test_what_failed_last_time_shares_half_of_the_lanes(
     lanes.start()
     try:
         receiver.wait_for(len(fine), path="fine")
-        assert len(receiver.wait_for(1, path="hang")) == 2
+        assert len(receiver.wait_for(2, path="hang")) == 2
     finally:
         lanes.stop()
         receiver.release.set()
@@ -537,7 +537,7 @@ def test_a_person_has_at_most_twenty_also_when_they_are_made_at_once(
     start = Barrier(8)
 
     def make(_: int) -> int:
-        start.wait(10)
+        start.wait(60)
         made = 0
         try:
             while True:
