@@ -186,8 +186,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> instruments.Counted:
 @pytest.fixture
 def empty_redis(settings: LazySettings) -> Iterator[redis.Redis]:
     """This process's own Redis database, emptied."""
-    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5)
-    assert dispatch.wait_empty(5)
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=60)
+    assert dispatch.wait_empty(60)
     client.flushdb()
     yield client
     client.close()

@@ -58,7 +58,7 @@ def runner(
     yield runner
     runner.drain()
     assert runner.join(30)
-    assert dispatch.wait_empty(5)
+    assert dispatch.wait_empty(60)
 
 
 @pytest.mark.timeout(600)

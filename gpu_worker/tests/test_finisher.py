@@ -88,7 +88,7 @@ def start(
     for runner in started:
         runner.drain()
         assert runner.join(30)
-    assert dispatch.wait_empty(5)
+    assert dispatch.wait_empty(60)
 
 
 def freeze(runner: Runner) -> int:
