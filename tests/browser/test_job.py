@@ -7,10 +7,11 @@ the tags and Delete.
 """
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from tests.browser.axe import audit
 from tests.browser.house import House, house
@@ -129,22 +130,20 @@ def test_how_it_formed_plays_from_noise_and_again(page: Page, site: House) -> No
 def test_a_clip_that_does_not_come_says_why_and_comes_when_it_is_asked_for_again(
     page: Page, site: House
 ) -> None:
-    answers = iter([404, 404, 503, 503])
+    def refuse(status: int) -> None:
+        """However often it is asked for: the page asks once more to learn why."""
+        page.unroute("**/video.mp4")
+        page.route("**/video.mp4", lambda route: route.fulfill(status=status, body=""))
 
-    def refuse(route: Route) -> None:
-        status = next(answers, None)
-        if status is None:
-            route.continue_()
-        else:
-            route.fulfill(status=status, body="")
-
-    page.route("**/video.mp4", refuse)
+    refuse(404)
     page.goto(site.at("/jobs/{clip1}/"))
     failed = page.locator("#video-failed")
     expect(failed).to_contain_text("gone from storage")
     assert audit(page).violations == []
+    refuse(503)
     failed.get_by_role("button", name="Try again").click()
     expect(failed).to_contain_text("does not answer for the moment")
+    page.unroute("**/video.mp4")
     failed.get_by_role("button", name="Try again").click()
     expect(failed).to_be_hidden()
     page.wait_for_function("() => document.getElementById('video').readyState >= 2")
@@ -319,19 +318,24 @@ def test_marks_show_at_once_and_are_taken_back_when_they_are_refused(
 ) -> None:
     page.goto(site.at("/jobs/{clip4}/"))
     star = page.get_by_role("button", name="Favourite")
-    star.click()
-    expect(star).to_have_attribute("aria-pressed", "true")
+    # What shows at once is on its way: each has arrived before the next one, or a reload, is sent.
+    with page.expect_response("**/library/act"):
+        star.click()
+        expect(star).to_have_attribute("aria-pressed", "true")
     field = page.get_by_label("Add a tag")
     field.fill("night")
-    field.press("Enter")
-    expect(page.locator("#tags > li")).to_have_count(1)
+    with page.expect_response("**/library/act"):
+        field.press("Enter")
+        expect(page.locator("#tags > li")).to_have_count(1)
     field.fill("Night")
     field.press("Enter")
     expect(page.locator("#tag-error")).to_have_text("It has this tag already.")
-    page.get_by_role("button", name="Take the tag night off").click()
-    expect(page.locator("#tags > li")).to_have_count(0)
-    page.locator("#toasts").get_by_role("button", name="Undo").click()
-    expect(page.locator("#tags > li")).to_have_count(1)
+    with page.expect_response("**/library/act"):
+        page.get_by_role("button", name="Take the tag night off").click()
+        expect(page.locator("#tags > li")).to_have_count(0)
+    with page.expect_response("**/library/act"):
+        page.locator("#toasts").get_by_role("button", name="Undo").click()
+        expect(page.locator("#tags > li")).to_have_count(1)
     page.route("**/library/act", lambda route: route.abort())
     star.click()
     expect(star).to_have_attribute("aria-pressed", "true")
@@ -355,9 +359,11 @@ def test_variations_are_made_from_the_page_which_stays(page: Page, site: House) 
 
 def test_the_recipe_and_the_link_are_copied(page: Page, site: House) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.clock.install()
     page.goto(site.at("/jobs/{succeeded}/"))
     read = "navigator.clipboard.readText()"
     copies = page.locator("#copy-recipe")
+    page.clock.pause_at(time.time() + 3600)  # "Copied" stands for 2 s: they end when it was seen
     for button, part in (
         (copies.get_by_role("button", name="Copy as JSON"), '"seed": 8'),
         (copies.get_by_role("button", name="Copy", exact=True), "Seed: 8"),
@@ -366,4 +372,5 @@ def test_the_recipe_and_the_link_are_copied(page: Page, site: House) -> None:
         button.click()
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
         assert part in page.evaluate(read)
+        page.clock.fast_forward(2_000)
         expect(page.get_by_role("button", name="Copied")).to_be_hidden()

@@ -60,6 +60,7 @@ def _joins(dana: Page, link: str, job: str) -> None:
     card.get_by_role("link").click()
     expect(dana.get_by_role("heading", name=PROMPT)).to_be_visible()
     expect(dana.locator("#cancel")).to_be_hidden()  # a creator cancels nobody else's
+    dana.wait_for_load_state()  # before its sheets have come it is wider
     assert _fits(dana)
 
 

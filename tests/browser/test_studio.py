@@ -8,6 +8,7 @@ anywhere in the form Ctrl-Enter. Then on through the strip: each card's link, an
 
 import json
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -121,6 +122,8 @@ def test_several_seeds_show_at_once_and_one_that_waits_can_be_cancelled(studio: 
     running_one = _card(studio, first)
     expect(running_one.locator("[data-badge]")).to_have_text("Running", timeout=ENDS_MS)
     expect(running_one.locator("[data-canvas]")).to_be_visible(timeout=ENDS_MS)  # it moves
+    # Told apart from the pictures; a cancel asks first where a step is known.
+    expect(running_one.locator("[data-note]")).to_contain_text("Step", timeout=ENDS_MS)
     expect(making.nth(1).locator("[data-note]")).to_contain_text("Next in line")
     expect(making.nth(2).locator("[data-note]")).to_contain_text("1 before you")
     making.nth(2).get_by_role("button", name="Cancel this video").click()
@@ -191,7 +194,16 @@ def test_a_draft_outlives_a_cut_network_and_a_reload_and_is_made_once(
     assert studio.evaluate("Object.keys(localStorage).filter((key) => key.includes('draft'))") == []
 
 
-def test_a_full_queue_says_when_to_come_again_and_when_it_is_time(studio: Page) -> None:
+def test_a_full_queue_says_when_to_come_again_and_when_it_is_time(
+    browser: Browser, system: System, context: BrowserContext
+) -> None:
+    """In a window of its own, where time goes as it is told: of all its pages, and to the end."""
+    alone = browser.new_context(base_url=system.url)
+    alone.add_cookies(context.cookies())  # type: ignore[arg-type]  # as they were given
+    alone.clock.install()
+    alone.clock.pause_at(time.time() + 3600)  # a moment that is still to come
+    studio = alone.new_page()
+    studio.goto("/")
     full = {"code": "queue_full", "detail": "The queue is full. Try again in 40 s."}
 
     def refuse(route: Route) -> None:
@@ -204,7 +216,6 @@ def test_a_full_queue_says_when_to_come_again_and_when_it_is_time(studio: Page) 
         else:
             route.fallback()
 
-    studio.clock.install()
     studio.route(re.compile(r"/$"), refuse)
     _prompt(studio).fill("a yellow star growing")
     _quick(studio)
@@ -219,6 +230,7 @@ def test_a_full_queue_says_when_to_come_again_and_when_it_is_time(studio: Page) 
     studio.unroute(re.compile(r"/$"))
     send(studio)
     expect(refusal).to_be_hidden()
+    alone.close()
 
 
 def _key(sent: Request) -> str:

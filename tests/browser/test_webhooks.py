@@ -88,7 +88,7 @@ def test_a_webhook_is_made_by_keyboard_tested_and_told_of_a_video(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     path = page.url
 
-    job = id_of(submit(page, "a red circle moving right"))
+    job = id_of(submit(page, "a red circle moving right", until="Succeeded"))
     told = receiver.wait_for(3)[2]
     event = Webhook(secret).verify(told.body, told.headers)
     assert (event["type"], event["data"]["id"]) == ("job.succeeded", job)
