@@ -45,19 +45,32 @@ async function refusalOf(answer) {
   return new Refused({ status, code: `http_${status}`, detail, retryAfter });
 }
 
+let turn = Promise.resolve(); // ends with the last of those that go in turn
+
+/** As act(), but sent when what was given before it is answered: what shows at once and is changed
+ * again soon must not be overtaken by its own undoing. Outlives the page. */
+export function actInTurn(url, data = {}) {
+  const body = bodyOf(data);
+  const answer = turn.then(() => post(url, body, { keepalive: true }));
+  turn = answer.catch(() => {}); // whoever asked is told; the next one goes all the same
+  return answer;
+}
+
 /** Posts data (a form, FormData or an object; lists are repeated) to url, with the page's token.
  * Resolves to the JSON that was answered; throws Refused. */
-export async function act(url, data = {}, { signal } = {}) {
+export const act = (url, data = {}, { signal } = {}) => post(url, bodyOf(data), { signal });
+
+async function post(url, body, options) {
   let answer;
   try {
     answer = await fetch(url, {
       method: "POST",
-      body: bodyOf(data),
+      body,
       headers: {
         Accept: "application/json",
         "X-CSRFToken": document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "",
       },
-      signal,
+      ...options,
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;

@@ -1,6 +1,6 @@
 // A job's star and tags: shown at once, taken back if the server refuses.
 
-import { act, isGone, Refused, say } from "./act.js";
+import { actInTurn, isGone, Refused, say } from "./act.js";
 import { tell } from "./job_verbs.js";
 import { toast } from "./toast.js";
 
@@ -41,7 +41,7 @@ class Marks {
   /** Resolves to the answer; throws Refused. */
   async #mark(verb, more = {}) {
     const { job, url } = this.#box.dataset;
-    const answer = await act(url, { verb, job, ...more });
+    const answer = await actInTurn(url, { verb, job, ...more });
     const [refused] = answer.refused;
     if (refused) throw new Refused({ ...refused, status: refused.code === "not_found" ? 404 : 403 });
     return answer;

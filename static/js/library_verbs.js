@@ -1,6 +1,6 @@
 // What is done with clips: shown at once, and taken back where the server refuses.
 
-import { act, say } from "./act.js";
+import { actInTurn, say } from "./act.js";
 import { enableTagging, showTags, tagsOf } from "./library_tags.js";
 import { MOST_SELECTED } from "./library_select.js";
 import { toast } from "./toast.js";
@@ -67,7 +67,7 @@ export function enableVerbs({ grid, list, selection, keys, main }) {
     const takeBack = APPLY[verb](ids, name);
     let answer;
     try {
-      answer = await act(actUrl, { verb, job: ids, ...(name && { tag: name }) });
+      answer = await actInTurn(actUrl, { verb, job: ids, ...(name && { tag: name }) });
     } catch (error) {
       takeBack(new Set(ids));
       toast(say(error), { kind: "error" });
@@ -87,7 +87,7 @@ export function enableVerbs({ grid, list, selection, keys, main }) {
   async function takeUndo(undo, takeBack) {
     let answer;
     try {
-      answer = await act(actUrl, undo);
+      answer = await actInTurn(actUrl, undo);
     } catch (error) {
       toast(say(error), { kind: "error" });
       return;

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
 from tests.browser.axe import audit
 from tests.browser.house import House, house
@@ -344,6 +344,28 @@ def test_marks_show_at_once_and_are_taken_back_when_they_are_refused(
     page.reload()
     expect(star).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#tags")).to_contain_text("night")
+
+
+def test_a_mark_that_is_changed_again_at_once_is_not_overtaken(page: Page, site: House) -> None:
+    page.goto(site.at("/jobs/{clip5}/"))
+    star = page.get_by_role("button", name="Favourite")
+    asked: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        asked.append(route)
+        if len(asked) > 1:
+            route.continue_()
+
+    page.route("**/library/act", hold_the_first)
+    with page.expect_request("**/library/act"):
+        star.click()
+    star.click()
+    expect(star).to_have_attribute("aria-pressed", "false")
+    assert [each.request.post_data_json["verb"] for each in asked] == ["favourite"]
+    with page.expect_response(lambda answer: "unfavourite" in (answer.request.post_data or "")):
+        asked[0].continue_()
+    page.reload()
+    expect(star).to_have_attribute("aria-pressed", "false")
 
 
 def test_variations_are_made_from_the_page_which_stays(page: Page, site: House) -> None:
