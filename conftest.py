@@ -187,7 +187,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> instruments.Counted:
 def empty_redis(settings: LazySettings) -> Iterator[redis.Redis]:
     """This process's own Redis database, emptied."""
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5)
-    assert dispatch.wait_empty(5)
+    assert dispatch.wait_empty(30)
     client.flushdb()
     yield client
     client.close()
