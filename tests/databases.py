@@ -4,14 +4,37 @@ It stays on the server for the next session, until a source changes that a migra
 """
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.backends.base.creation import BaseDatabaseCreation
 from pytest_django import DjangoDbBlocker
 
 from tests import migrated
+
+FREE_SECONDS = 60.0  # the server itself waits 5 s in each try for who is there to leave
+
+
+def _when_free(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Again while somebody is in the database: an autovacuum, or who has just closed it."""
+
+    def acts(*arguments: Any) -> Any:
+        until = time.monotonic() + FREE_SECONDS
+        while True:
+            try:
+                return act(*arguments)
+            except OperationalError as error:
+                in_use = isinstance(error.__cause__, psycopg.errors.ObjectInUse)
+                if not in_use or time.monotonic() > until:
+                    raise
+
+    return acts
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +42,8 @@ def django_db_modify_db_settings(
     django_db_modify_db_settings_parallel_suffix: None, django_db_blocker: DjangoDbBlocker
 ) -> None:
     """Names the one to copy, after it was made where there is none of these sources."""
+    for step in ("_execute_create_test_db", "_destroy_test_db"):
+        setattr(BaseDatabaseCreation, step, _when_free(getattr(BaseDatabaseCreation, step)))
     template = f"t2v_migrated_{migrated.key()}"
     with migrated.alone(Path(os.environ[migrated.FOLDER])), django_db_blocker.unblock():
         with connection._nodb_cursor() as cursor:
@@ -26,7 +51,7 @@ def django_db_modify_db_settings(
             found = {name for (name,) in cursor.fetchall()}
             if template not in found:
                 for old in found:
-                    cursor.execute(f'DROP DATABASE "{old}"')
+                    _when_free(cursor.execute)(f'DROP DATABASE "{old}"')
         if template not in found:
             _migrate(template)
     connection.settings_dict["TEST"]["TEMPLATE"] = template
@@ -43,4 +68,4 @@ def _migrate(template: str) -> None:
     settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
     tests["NAME"] = own
     with connection._nodb_cursor() as cursor:
-        cursor.execute(f'ALTER DATABASE "{new}" RENAME TO "{template}"')
+        _when_free(cursor.execute)(f'ALTER DATABASE "{new}" RENAME TO "{template}"')

@@ -21,6 +21,7 @@ from jobs.events import PreviewHeader, Progressed
 from jobs.live import hub
 from jobs.models import Job
 from t2v_site.asgi import application
+from tests.live.stage import until_rights_are_heard
 
 ORIGIN = "http://127.0.0.1:8000"
 SECONDS = 20.0  # for an answer, on a busy machine
@@ -358,6 +359,7 @@ async def test_a_new_password_ends_the_sockets_of_old_sessions(
     await page.connect()
     await page.send_json_to({"type": "ping"})
     await _until(page, "pong")
+    await until_rights_are_heard()
     await sync_to_async(_change_password)(alice)
     assert await _until_closed(page) == closing.SIGNED_OUT
     await page.disconnect()

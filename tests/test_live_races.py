@@ -35,13 +35,13 @@ async def test_a_fact_that_comes_while_a_viewer_reads_is_not_missed(
     def slowly(user: Credential, seen: Mapping[UUID, int]) -> dict[UUID, News]:
         found = read(user, seen)
         looked.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return found
 
     monkeypatch.setattr(history, "read_for", slowly)
     await second.connect()
     await second.send_json_to({"type": "subscribe", "job": str(job.pk)})
-    assert await sync_to_async(looked.wait)(10)
+    assert await sync_to_async(looked.wait)(30)
     await sync_to_async(actions.cancel)(job.pk)
     assert (await _until(first, "fact"))["kind"] == "cancelled"
     assert (await _until(first, "snapshot"))["job"]["state"] == "cancelled"

@@ -53,14 +53,15 @@ def post(headers: dict[str, str]) -> Any:
 
 
 def test_an_answer_tells_what_is_left_and_a_refusal_when_to_ask_again(alice: User) -> None:
-    key = key_of(alice)
+    key, began = key_of(alice), time.monotonic()
     first, second, third, refused = (post(key) for _ in range(4))
+    took = time.monotonic() - began
     assert [first.status_code, second.status_code, third.status_code] == [201] * 3
     assert first["RateLimit-Policy"] == '"token-writes";q=3;w=60, "person-writes";q=6;w=60'
     assert first["RateLimit"] == '"token-writes";r=2;t=60, "person-writes";r=5;t=60'
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
     assert refused["Content-Type"] == "application/problem+json"
-    assert 55 <= int(refused["Retry-After"]) <= 60
+    assert 60 - took <= int(refused["Retry-After"]) <= 60
     assert refused["RateLimit"].startswith('"token-writes";r=0;')
     assert refused["RateLimit-Policy"] == first["RateLimit-Policy"]
     assert Job.objects.count() == 3
@@ -121,7 +122,7 @@ def test_who_is_not_signed_in_is_told_so_and_not_counted(client: Client) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_parallel_requests_stop_at_the_rate_exactly(alice: User, settings: LazySettings) -> None:
-    settings.T2V_RATE_READS = parse("50/minute")
+    settings.T2V_RATE_READS = parse("50/hour")
     key, start = key_of(alice), Barrier(10)
 
     def get(_: int) -> list[int]:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from t2v_cli.pauses import MOST_SECONDS, Patience, retry_after
@@ -35,6 +35,7 @@ def test_without_patience_there_is_one_try() -> None:
     assert _patience(0, Clock()).next_pause() is None
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # beside other processes
 @given(asked=st.floats(0, 100), dice=st.floats(0, 1))
 def test_no_pause_is_shorter_than_the_site_asked_for(asked: float, dice: float) -> None:
     pause = _patience(1000, Clock(), dice).next_pause(asked)

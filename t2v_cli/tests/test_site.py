@@ -4,11 +4,13 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 
 from t2v_cli import site as site_module
 from t2v_cli.failures import Code, Failure
+from t2v_cli.pauses import Patience
 from t2v_cli.site import Site, file_stem
 from t2v_cli.tests.odd import OddSite, Reply
 
@@ -76,7 +78,10 @@ def test_what_would_be_refused_again_is_not_tried_again(
     assert len(odd.asked) == 1
 
 
-def test_a_site_that_is_away_is_waited_for_and_then_given_up(ask: Ask, odd: OddSite) -> None:
+def test_a_site_that_is_away_is_waited_for_and_then_given_up(
+    ask: Ask, odd: OddSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = count()  # at a clock that goes on by 0.1 s with each, however long a machine stops
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
         told: list[str] = []
@@ -86,6 +91,8 @@ def test_a_site_that_is_away_is_waited_for_and_then_given_up(ask: Ask, odd: OddS
             patience_seconds=1,
             tell=told.append,
         )
+        patience = Patience(seconds=1, clock=lambda: next(looks) / 10)
+        monkeypatch.setattr(site, "patience", lambda: patience)
         with pytest.raises(Failure, match="cannot be reached") as gone:
             site.get("/api/v1/me")
         site.close()

@@ -3,7 +3,7 @@
 from itertools import chain, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from t2v_cli.sse import MAX_BYTES, Parser, TooLong
@@ -26,6 +26,7 @@ HEARD = [
 ]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # beside other processes
 @given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_the_messages_are_the_same_wherever_the_bytes_are_cut(cuts: list[int]) -> None:
     parser, edges = Parser(), [0, *sorted(cuts), len(STREAM)]

@@ -69,7 +69,7 @@ def test_a_start_with_a_secret_that_everybody_knows_or_with_debug_for_others_is_
         input=json.dumps([case for case, _ in CASES]),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     for (case, complaint), said in zip(CASES, json.loads(done.stdout), strict=True):
@@ -89,7 +89,7 @@ print(json.dumps({name: value for name, value in vars(s).items()
         env={**clean, **SECURE, "T2V_HSTS_SUBDOMAINS": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     found = json.loads(done.stdout)

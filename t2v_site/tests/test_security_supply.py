@@ -75,7 +75,7 @@ def test_the_bill_of_materials_is_whole_and_is_one(tmp_path: Path) -> None:
         cwd=ROOT,
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
     )
     bill = json.loads(file.read_text(encoding="utf-8"))
     schema = _document("bom-1.6.schema.json")

@@ -32,7 +32,7 @@ def _load(code: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
         env={**clean, **SECURE, **changes},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

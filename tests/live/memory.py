@@ -125,6 +125,10 @@ class Memory:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), left)
 
+    async def until_opened_again(self) -> None:
+        before = self.opened
+        await self.until(lambda memory: memory.opened > before)
+
     def story(self) -> str:
         facts = {str(job)[-6:]: [fact["seq"] for fact in each] for job, each in self.facts.items()}
         return (

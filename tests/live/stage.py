@@ -4,6 +4,7 @@ So a test does what a worker does in its own process (jobs.actions, jobs.stream)
 through a socket of a server beside it.
 """
 
+import asyncio
 import os
 import re
 import signal
@@ -15,13 +16,17 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psutil
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.test import Client
 
 from accounts.models import User
+from jobs import dispatch, stream
 from t2v_site.daemon import free_port
 from t2v_site.management.commands import up
 from t2v_site.redis_server import Redis
@@ -29,7 +34,7 @@ from tests.stage import ROOT
 
 KINDS = ("daphne", "uvicorn")
 Start = Callable[..., Awaitable["Server"]]
-START_SECONDS = 60  # a cold file cache and two busy cores
+START_SECONDS = 150  # a cold file cache and two busy cores
 # What an uncaught error leaves in a log, whoever writes it there: Django, asyncio, either server.
 ERRORS = re.compile(
     r"Traceback|^(ERROR|CRITICAL)\b|[Ee]xception was never retrieved|Unhandled|stumbled|broke;",
@@ -64,6 +69,15 @@ def database_url() -> str:
     """The tests' own database: Django has given it another name than the environment says."""
     parts = urlsplit(os.environ["T2V_DATABASE_URL"])
     return urlunsplit(parts._replace(path=f"/{settings.DATABASES['default']['NAME']}"))
+
+
+async def until_rights_are_heard() -> None:
+    """A web process joins the control group after its first viewer: what is said before is lost."""
+    layer: Any = get_channel_layer()
+    group, until = layer._group_key(dispatch.CONTROL), time.monotonic() + START_SECONDS
+    while not await sync_to_async(stream._sender().zcard)(group):
+        assert time.monotonic() < until, "no web process hears of rights"
+        await asyncio.sleep(0.02)
 
 
 def through(url: str, port: int) -> str:
@@ -163,13 +177,13 @@ class Server:
         self._process.wait(10)
 
     def stop(self) -> float:
-        """Seconds until it had ended in order; it is killed after 10."""
+        """Seconds until it had ended in order; it is killed after 30."""
         began = time.monotonic()
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
             try:
-                self._process.wait(10)
+                self._process.wait(30)
             except subprocess.TimeoutExpired:
                 self.kill()
         return time.monotonic() - began

@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from accounts import actions as accounts
 from accounts.roles import Scope
 from t2v_site.bodies import MOST_BYTES
+from tests.live.memory import PATIENCE
 from tests.live.stage import People, Server, Start
 
 SENT = 4 * MOST_BYTES
@@ -60,7 +61,8 @@ def _send(server: Server, *, told: bool) -> int | None:
     parts = iter([PART] * (SENT // len(PART)))
     headers = {"Content-Length": str(SENT)} if told else {}
     try:
-        return httpx.post(f"{server.url}/api/v1/jobs", content=parts, headers=headers).status_code
+        url = f"{server.url}/api/v1/jobs"
+        return httpx.post(url, content=parts, headers=headers, timeout=PATIENCE).status_code
     except (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError):
         return None
 
@@ -78,7 +80,7 @@ async def test_a_body_that_nothing_takes_is_not_kept(kind: str, told: bool, star
     # Daphne's copy and Django's.
     assert peak.bytes <= 2 * MOST_BYTES + (4 << 20)
     assert grown < 2 * MOST_BYTES
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE) as client:
         assert (await client.get("/healthz/live")).status_code == 200
         most = await client.post("/api/v1/jobs", content=PART * (MOST_BYTES // len(PART)))
         assert most.status_code == 401  # it is taken in: only then is it asked who sends it
@@ -95,7 +97,7 @@ async def test_a_body_in_chunks_is_read_as_any_other(server: Server, people: Peo
         yield b'moving right"}'
 
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    async with httpx.AsyncClient(base_url=server.url, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=PATIENCE) as client:
         for path in ("/api/v1/jobs", "/v1/videos"):
             answer = await client.post(path, content=parts())
             assert answer.status_code in {200, 201}, answer.text

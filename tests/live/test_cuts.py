@@ -15,6 +15,7 @@ from tests.live.viewer import Viewer, viewing
 
 CUTS = 100
 JOBS = 3
+LEAST_OPENED = 5  # times that each viewer was in
 MOST_HANDED_ON = 18  # a job is parked after 20 releases
 
 
@@ -31,7 +32,7 @@ async def _play(held: Claim, rng: random.Random, cutting: "asyncio.Task[None]") 
     await sync_to_async(worker.succeed)(held)
 
 
-async def _cut(proxies: list[Proxy], rng: random.Random) -> None:
+async def _cut(proxies: list[Proxy], viewers: list[Viewer], rng: random.Random) -> None:
     """Half of the cuts come at a moment, half after so many bytes: in the middle of a frame."""
     while sum(proxy.cuts for proxy in proxies) < CUTS:
         proxy = rng.choice(proxies)
@@ -40,6 +41,10 @@ async def _cut(proxies: list[Proxy], rng: random.Random) -> None:
         else:
             proxy.cut_after(rng.randrange(1, 20_000))
         await asyncio.sleep(rng.uniform(0.0, 0.1))
+    for proxy, viewer in zip(proxies, viewers, strict=True):
+        while viewer.opened <= LEAST_OPENED:  # most cuts hit a slow handshake
+            await viewer.until_opened_again()
+            proxy.cut()
 
 
 async def test_a_hundred_cuts_lose_no_fact_and_nothing_goes_backwards(
@@ -63,20 +68,20 @@ async def test_a_hundred_cuts_lose_no_fact_and_nothing_goes_backwards(
             Viewer(server, alices, mine=True, port=proxies[3].port),
         ]
         async with viewing(*viewers):
-            cutting = asyncio.create_task(_cut(proxies, rng))
+            cutting = asyncio.create_task(_cut(proxies, viewers, rng))
             held = [await sync_to_async(worker.claim)() for _ in jobs]
             await asyncio.gather(*(_play(each, rng, cutting) for each in held))
             for proxy in proxies:
                 proxy.heal()
             await cutting
             for viewer in viewers:
-                await viewer.until(_all_done, 20)
+                await viewer.until(_all_done)
         for job in jobs:
             expected = await sync_to_async(worker.history)(job)
             for viewer in viewers[:3]:
                 assert viewer.facts[job] == expected, viewer.story()
     assert sum(proxy.cuts for proxy in proxies) >= CUTS
-    assert min(viewer.opened for viewer in viewers) > 5
+    assert min(viewer.opened for viewer in viewers) > LEAST_OPENED
 
 
 def _all_done(viewer: Viewer) -> bool:

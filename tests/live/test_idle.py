@@ -5,15 +5,16 @@ import time
 from functools import partial
 from uuid import UUID
 
+import pytest
 from asgiref.sync import sync_to_async
 
 from tests.live import worker
 from tests.live.programs import Reader, reading
-from tests.live.stage import KINDS, People, Server, Start
+from tests.live.stage import KINDS, People, Start
 from tests.live.viewer import Viewer, viewing
 
-AT_ONCE_SECONDS = 10.0  # of a busy machine; what was asleep would wake by its next ping, 30 s
-MOMENTS = 3  # of fifteen waits, in which a busy machine may stand still
+AT_ONCE_SECONDS = 20.0  # of a busy machine; what was asleep would wake by its next ping, 30 s
+END_SECONDS = 20.0  # of a busy machine
 IDLE_SECONDS = 36.0  # longer than any time-out of Redis clients and servers, and than our own 30 s
 
 
@@ -34,7 +35,7 @@ async def test_idle_sockets_live_and_hear_the_first_tick_at_once(
         for page in pages[:2]:
             await page.until(lambda each: each.seq(job) == 2)
         for page in pages:
-            await page.until(lambda each: each.counts["ping"], IDLE_SECONDS + 5)
+            await page.until(lambda each: each.counts["ping"], IDLE_SECONDS + AT_ONCE_SECONDS)
         for reader in readers:
             await reader.until(lambda each: each.beats >= 2, IDLE_SECONDS)
         await asyncio.sleep(began + IDLE_SECONDS - time.monotonic())
@@ -52,13 +53,20 @@ async def test_idle_sockets_live_and_hear_the_first_tick_at_once(
         for page in pages:
             page.comes_back = False
         took = await asyncio.gather(*stops)
-    assert max(took) < 5, took
+    assert max(took) < END_SECONDS, took
+    for server in servers:
+        assert "are cut off" not in server.said(), server.said()
 
 
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_page_that_comes_right_after_another_hears_ticks_at_once(
-    server: Server, people: People
+    kind: str, start: Start, people: People
 ) -> None:
-    """One person who goes from page to page: the last viewer has just gone."""
+    """One person who goes from page to page: the last viewer has just gone.
+
+    A reader that begins anew after an error waits a minute here, and a second otherwise.
+    """
+    server = await start(kind, shorter=["jobs.feeds.RECONNECT_SECONDS=60.0"])
     cookie = await people.cookie(people.alice, server)
     job = (await sync_to_async(worker.submit)(people.alice)).pk
     held = await sync_to_async(worker.claim)()
@@ -69,10 +77,9 @@ async def test_a_page_that_comes_right_after_another_hears_ticks_at_once(
             await page.until(lambda each: each.snapshots)
             began = time.monotonic()
             await sync_to_async(worker.tick)(held, step)
-            await page.until(partial(_ticked, job, step))
+            await page.until(partial(_ticked, job, step), AT_ONCE_SECONDS)
             waited.append(time.monotonic() - began)
-    # A reader that begins anew after an error waits a second.
-    assert sorted(waited)[-1 - MOMENTS] < 0.9, waited
+    assert min(waited) < 0.9, waited
 
 
 def _ticked(job: UUID, step: int, page: Viewer) -> bool:

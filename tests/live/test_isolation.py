@@ -11,7 +11,7 @@ from accounts.models import Membership, User, Workspace
 from accounts.roles import Role, Scope
 from tests.live import worker
 from tests.live.programs import Reader, ask, reading
-from tests.live.stage import People, Server
+from tests.live.stage import People, Server, until_rights_are_heard
 from tests.live.viewer import Viewer, viewing
 
 RIGHTS_CHANGED = 4410
@@ -60,6 +60,7 @@ async def test_a_mate_sees_what_an_outsider_does_not_and_no_more_once_removed(
         await stream.until(lambda each: each.seq(job) == 2)
         await sync_to_async(worker.tick)(held, 2)
         await mate.until(lambda each: each.counts["tick"])
+        await until_rights_are_heard()
         await sync_to_async(accounts.remove)(people.alice, workspace=studio.pk, member=row.pk)
         async with asyncio.timeout(AT_ONCE_SECONDS):
             assert await mate.until_closed() == RIGHTS_CHANGED

@@ -56,8 +56,8 @@ async def test_one_person_has_fifty_connections_and_others_have_theirs(
 async def test_a_silent_socket_is_closed_and_one_that_pings_is_not(
     kind: str, start: Start, people: People
 ) -> None:
-    """After 90 s otherwise."""
-    times = ["jobs.websocket.SILENT_SECONDS=1.0", "jobs.sentry.CLOCK_SECONDS=0.2"]
+    """After 90 s otherwise; more than a busy machine may stop for."""
+    times = ["jobs.websocket.SILENT_SECONDS=6.0", "jobs.sentry.CLOCK_SECONDS=0.2"]
     server = await start(kind, shorter=times)
     cookie = await people.cookie(people.alice, server)
     page = Viewer(server, cookie, mine=True)
@@ -81,7 +81,7 @@ async def test_who_never_answers_gets_so_much_and_no_more(server: Server, people
     page = Viewer(server, cookie, *jobs, mine=True)
     async with viewing(mute, page):
         step = 0
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while page.text_bytes < 2 * 64 * 1024:
             assert time.monotonic() < until, page.story()
             step += 1

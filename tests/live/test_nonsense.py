@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 from tests.live import frames
+from tests.live.memory import PATIENCE
 from tests.live.stage import People, Server
 from tests.live.viewer import Viewer, dial, end_of, viewing
 
@@ -72,7 +73,7 @@ async def _outcome(socket: Any, messages: list[str | bytes]) -> int | str:
         for message in messages:
             await socket.send(message)
         await socket.send('{"type": "ping"}')
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while json.loads(await socket.recv())["type"] != "pong":
                 pass
         return "lives"
@@ -97,7 +98,7 @@ async def test_any_messages_are_answered_or_close_the_socket_with_a_code_of_ours
             async with dial(server, cookie=cookie) as socket:
                 return await _outcome(socket, messages)
 
-        outcome = asyncio.run_coroutine_threadsafe(one(), loop).result(30)
+        outcome = asyncio.run_coroutine_threadsafe(one(), loop).result(3 * PATIENCE)
         assert outcome in OURS | {"lives"}
         seen.add(outcome)
 
@@ -185,7 +186,7 @@ async def test_a_flood_closes_its_own_socket_and_costs_no_memory(
         before = server.private_bytes()
         for _ in range(3):
             assert await _flood(server, cookie, raw) == TOO_FAST
-        await other.until_live(5)
+        await other.until_live(20)
         assert server.private_bytes() - before < GROWN_BYTES
     assert other.opened == 1
 

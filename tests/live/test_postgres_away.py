@@ -16,10 +16,11 @@ from tests.live import worker
 from tests.live.memory import Moment
 from tests.live.proxy import proxy_to
 from tests.live.stage import KINDS, People, Start, database_url, through
-from tests.live.viewer import Viewer, viewing
+from tests.live.viewer import Viewer, pulse, viewing
 
 AWAY_SECONDS = 10.0
 PROMISE_SECONDS = 5.0  # from Postgres' return to the page
+RIGHTS_SECONDS = 8.0  # for which one need not be checked: more than a busy machine may stop for
 
 
 # Each server once and each way once: what is tried is ours, and 10 s of waiting.
@@ -55,14 +56,16 @@ async def test_sockets_outlive_ten_seconds_without_postgres_and_lose_nothing(
                 await asyncio.sleep(1.0)
             await sync_to_async(worker.succeed)(held)
             back = time.time()
-            if hangs:
-                wire.go()
-            else:
-                wire.admit()
-            for each in (page, listing):
-                await each.until(lambda viewer: viewer.snapshots[job]["state"] == "succeeded")
+            async with pulse(server, cookie, through_postgres=False) as stood_still:
+                if hangs:
+                    wire.go()
+                else:
+                    wire.admit()
+                for each in (page, listing):
+                    await each.until(lambda viewer: viewer.snapshots[job]["state"] == "succeeded")
         assert page.facts[job] == await sync_to_async(worker.history)(job)
-        assert max(page.fact_arrivals.values()) < back + PROMISE_SECONDS
+        within = PROMISE_SECONDS + max(stood_still)
+        assert max(page.fact_arrivals.values()) < back + within
         assert (page.opened, listing.opened) == (1, 1)  # the sockets stayed
 
 
@@ -70,12 +73,12 @@ async def test_sockets_outlive_ten_seconds_without_postgres_and_lose_nothing(
 async def test_who_cannot_be_checked_for_too_long_gets_nothing_until_it_was_possible(
     kind: str, start: Start, people: People
 ) -> None:
-    """Looked up every second and needed every three here; every 30 s and every minute otherwise."""
+    """Looked up every second and needed every eight here; every 30 s and every minute otherwise."""
     shorter = ["jobs.sentry.RECHECK_SECONDS=1.0", "jobs.sentry.CLOCK_SECONDS=0.3"]
     async with proxy_to(int(settings.DATABASES["default"]["PORT"])) as wire:
         server = await start(
             kind,
-            shorter=[*shorter, "jobs.viewer.RIGHTS_SECONDS=3.0"],
+            shorter=[*shorter, f"jobs.viewer.RIGHTS_SECONDS={RIGHTS_SECONDS}"],
             T2V_DATABASE_URL=through(database_url(), wire.port),
         )
         job = (await sync_to_async(worker.submit)(people.alice)).pk
@@ -84,19 +87,18 @@ async def test_who_cannot_be_checked_for_too_long_gets_nothing_until_it_was_poss
             held = await sync_to_async(worker.claim)()
             await page.until(_claimed)
             wire.refuse()
-            left, step, heard = time.monotonic(), 0, 0.0
-            while time.monotonic() < left + 6.0:
-                step += 1
+            left, sent = time.monotonic(), [0.0]  # when each step was, in seconds after that
+            while sent[-1] < RIGHTS_SECONDS + 3.0:
+                step = len(sent)
+                sent.append(time.monotonic() - left)
                 await sync_to_async(worker.tick)(held, step)
                 await sync_to_async(worker.preview)(held, step)
-                if page.ticks.get(job, (0, 0))[1] >= step - 1:
-                    heard = time.monotonic() - left
                 await asyncio.sleep(0.25)
-            assert 1.0 < heard < 4.5
-            assert page.previews[job][1] < step - 4
+            for shown in (page.ticks, page.previews):
+                assert 1.0 < sent[shown[job][1]] < RIGHTS_SECONDS
             wire.admit()
-            await page.until(partial(_shows, job, (1, step)), 5)
-            await page.until(lambda each: each.previews[job] == (1, step), 5)
+            await page.until(partial(_shows, job, (1, step)))
+            await page.until(lambda each: each.previews[job] == (1, step))
         assert page.opened == 1
 
 

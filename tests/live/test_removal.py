@@ -13,7 +13,7 @@ from accounts.models import Membership, User, Workspace
 from accounts.roles import Role, Scope
 from tests.live import worker
 from tests.live.programs import Reader, ask, reading
-from tests.live.stage import People, Server
+from tests.live.stage import People, Server, until_rights_are_heard
 from tests.live.viewer import Viewer, viewing
 
 RIGHTS_CHANGED = 4410
@@ -58,6 +58,7 @@ async def test_who_is_removed_is_out_of_page_program_socket_and_stream_at_once(
         await page.until(lambda each: alices in each.snapshots)
         await mine.until(lambda each: _jobs(mine) == {elsewhere, here})
         await stream.until(lambda each: each.seq(alices) == 2)
+        await until_rights_are_heard()
         before = mine.opened
         began = time.monotonic()
         await sync_to_async(_remove)(alice, bob, place)
@@ -89,6 +90,7 @@ async def test_what_one_makes_in_a_new_workspace_is_followed_without_opening_the
     mine = Viewer(server, await people.cookie(people.bob, server), mine=True)
     async with viewing(mine):
         await mine.until_live()
+        await until_rights_are_heard()
         await sync_to_async(_let_in)(people.alice, people.bob)
         bob = await User.objects.aget(pk=people.bob.pk)
         deadline = time.monotonic() + AT_ONCE_SECONDS

@@ -12,6 +12,7 @@ from tests.live.stage import KINDS, People, Server, Start
 from tests.live.viewer import Viewer, viewing
 
 DIED = 1006
+END_SECONDS = 20.0  # of a busy machine
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -32,7 +33,7 @@ async def test_pages_resume_exactly_when_a_killed_web_process_is_back(
         held = await sync_to_async(worker.hand_back_and_go_on)(held, 3)
         await sync_to_async(worker.tick)(held, 4)
         await asyncio.to_thread(server.start)
-        await whole.until(lambda page: page.seq(job) == 5, 20)  # the fifth is "resumed"
+        await whole.until(lambda page: page.seq(job) == 5)  # the fifth is "resumed"
         # What passed while nobody read the ring is on the page too: the newest of it.
         await whole.until(lambda page: page.ticks[job] == (2, 4))
         await sync_to_async(worker.preview)(held, 5)
@@ -55,7 +56,8 @@ async def test_a_web_process_that_is_stopped_in_order_ends_at_once_and_says_so(
         await page.until_live()
         took = await asyncio.to_thread(server.stop)
         assert await page.until_closed() == closing.SERVER_ENDS
-    assert took < 5
+    assert took < END_SECONDS
+    assert "are cut off" not in server.said()
 
 
 async def test_a_page_that_knows_more_than_the_database_is_told_its_history_anew(

@@ -14,8 +14,9 @@ from accounts import actions as accounts
 from accounts.models import ApiToken, Ticket, User
 from accounts.roles import Scope
 from tests.live import worker
+from tests.live.memory import PATIENCE
 from tests.live.programs import ask
-from tests.live.stage import KINDS, People, Server, Start
+from tests.live.stage import KINDS, People, Server, Start, until_rights_are_heard
 from tests.live.viewer import dial, end_of
 
 SIGNED_OUT, BAD_MESSAGE, TOO_LARGE = 4401, 4400, 4413
@@ -38,7 +39,7 @@ async def _show(server: Server, first: object, **options: Any) -> int | str:
         await socket.send(first if isinstance(first, str | bytes) else json.dumps(first))
         with suppress(ConnectionClosed):
             await socket.send('{"type": "ping"}')
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 return str(json.loads(await socket.recv())["type"])
         return await end_of(socket)
 
@@ -52,7 +53,7 @@ async def test_a_program_with_a_ticket_is_let_in_from_anywhere(
     async with _program(server, origin=origin) as socket:
         await socket.send(json.dumps({"type": "ticket", "ticket": ticket}))
         await socket.send(json.dumps({"type": "subscribe", "job": str(job)}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             heard = [json.loads(await socket.recv()) for _ in range(2)]
     assert [message["type"] for message in heard] == ["fact", "snapshot"]
 
@@ -156,6 +157,7 @@ async def test_a_programs_socket_ends_with_the_token_that_opened_it(
         await sync_to_async(accounts.revoke_token)(other)
         await socket.send('{"type": "ping"}')
         assert json.loads(await socket.recv()) == {"type": "pong"}
+        await until_rights_are_heard()
         await sync_to_async(accounts.revoke_token)(row)
         async with asyncio.timeout(10):  # the look that nobody has to tell comes after 30 s
             assert await end_of(socket) == SIGNED_OUT
@@ -172,5 +174,5 @@ async def test_a_socket_shows_what_the_token_that_opened_it_is_for(
     async with _program(server) as socket:
         await socket.send(json.dumps({"type": "ticket", "ticket": asked.json()["ticket"]}))
         await socket.send(json.dumps({"type": "subscribe", "job": str(job)}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert json.loads(await socket.recv())["type"] == heard

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
@@ -30,7 +30,7 @@ def dial(server: Server, *, cookie: str = "", port: int | None = None, **options
         "host": "127.0.0.1",
         "port": port or server.port,
         "proxy": None,
-        "open_timeout": 10,
+        "open_timeout": PATIENCE,
         "close_timeout": 1,
         "ping_interval": None,
         "max_size": None,
@@ -191,3 +191,33 @@ async def viewing(*viewers: Viewer) -> AsyncIterator[None]:
         await asyncio.gather(*(viewer.stop() for viewer in viewers))
     for viewer in viewers:
         assert viewer.wrongs == [], viewer.story()
+
+
+@asynccontextmanager
+async def pulse(
+    server: Server, cookie: str, *, through_postgres: bool = True
+) -> AsyncIterator[list[float]]:
+    """Seconds of round trips meanwhile: for the longest one the machine itself stood still, and
+    what is promised in seconds is promised beside that."""
+    page, over = Viewer(server, cookie), asyncio.Event()
+    took: list[float] = []
+
+    async def beat() -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            await page.until_live()
+            if through_postgres:
+                page.refused.clear()
+                await page.say({"type": "subscribe", "job": str(uuid4())})
+                await page.until(lambda each: each.refused)
+            took.append(time.monotonic() - began)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.2)
+
+    async with viewing(page):
+        beating = asyncio.create_task(beat())
+        try:
+            yield took
+        finally:
+            over.set()
+            await beating
