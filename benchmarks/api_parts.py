@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from benchmarks.stage import ROOT
-from tests.stage import free_port
+from tests.ports import free_port
 
 START_SECONDS = 60.0
 REST_SECONDS = 10.0  # jobs.rates.REST_SECONDS; this process knows no Django

@@ -15,7 +15,7 @@ import psutil
 import urllib3
 
 from benchmarks.stage import ROOT
-from tests.stage import free_port
+from tests.ports import free_port
 
 START_SECONDS = 60.0
 APPS = {"ours": "t2v_site.asgi:application", "group_send": "benchmarks.live_baseline:application"}

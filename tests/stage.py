@@ -23,6 +23,7 @@ import urllib3
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests import migrated
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "a password for the tests"
@@ -31,12 +32,6 @@ READY_SECONDS = 150  # a cold file cache and two busy cores; what is usual is in
 # Playwright's own 5 s are for an idle machine; what must come sooner says so where it is tested.
 SHOWN_MS = 30_000
 S3_KEY, S3_SECRET = "AKIA5T2VTESTKEY00001", "wJalrXUtnFEMIK7MDENGbPxRfiCYT2VTESTSECRET"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -21,7 +21,7 @@ from accounts.roles import Scope
 from jobs import rates
 from jobs.models import Job
 from jobs.rates import Breaker, Window
-from t2v_site.daemon import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db
 

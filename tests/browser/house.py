@@ -17,7 +17,8 @@ import urllib3
 
 from tests.browser.proxy import Proxy, proxy
 from tests.browser.stagehand import Stagehand
-from tests.stage import PASSWORD, ROOT, free_port
+from tests.ports import free_port
+from tests.stage import PASSWORD, ROOT
 
 START_SECONDS = 90.0  # a cold file cache and two busy cores
 _CODE = """

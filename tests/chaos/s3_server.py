@@ -13,7 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from tests.chaos.s3_proxy import S3Proxy
-from tests.stage import S3_KEY, S3_SECRET, free_port
+from tests.ports import free_port
+from tests.stage import S3_KEY, S3_SECRET
 
 BUCKET = "t2v-videos"
 START_SECONDS = 60.0

@@ -24,7 +24,8 @@ from t2v_site.redis_server import Redis
 from tests.chaos.history import History
 from tests.chaos.parts import Part, Parts
 from tests.chaos.s3_server import BUCKET, S3Server
-from tests.stage import PASSWORD, ROOT, S3_KEY, S3_SECRET, free_port
+from tests.ports import free_port
+from tests.stage import PASSWORD, ROOT, S3_KEY, S3_SECRET
 
 WORKERS, WEBS, SWEEPS = 3, 2, 2
 START_SECONDS = 180.0  # three workers load torch at the same time, from a cold file cache

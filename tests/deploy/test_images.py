@@ -12,7 +12,8 @@ import pytest
 import urllib3
 
 from tests.deploy.dockerfile import ROOT, Build, Stage, context, ignored, read
-from tests.stage import READY_SECONDS, free_port
+from tests.ports import free_port
+from tests.stage import READY_SECONDS
 
 SITE, WORKER = ROOT / "deploy/site.Dockerfile", ROOT / "deploy/worker.Dockerfile"
 FILES = pytest.mark.parametrize("file", [SITE, WORKER], ids=lambda path: path.stem)

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import redis
 
-from t2v_site.daemon import free_port, wheel_folder
+from t2v_site.daemon import wheel_folder
 from tests.deploy.cluster import FOLDER, ROOT, of_kind, templates
+from tests.ports import free_port
 
 START_SECONDS = 30.0
 

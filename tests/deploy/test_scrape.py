@@ -17,7 +17,8 @@ import urllib3
 import yaml
 
 from tests.deploy.queries import PROMETHEUS, RULES, Query, alerts, queries, rules, tool
-from tests.stage import Caller, System, free_port, running
+from tests.ports import free_port
+from tests.stage import Caller, System, running
 
 pytestmark = pytest.mark.whole
 

@@ -27,9 +27,9 @@ from django.test import Client
 
 from accounts.models import User
 from jobs import dispatch, stream
-from t2v_site.daemon import free_port
 from t2v_site.management.commands import up
 from t2v_site.redis_server import Redis
+from tests.ports import free_port
 from tests.stage import ROOT
 
 KINDS = ("daphne", "uvicorn")
