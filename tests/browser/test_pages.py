@@ -142,8 +142,10 @@ def test_the_landing_page_plays_what_the_bundled_model_made(visitor: BrowserCont
     player = visitor.request.get("/static/js/landing.js").text()
     assert f"PREVIEWED = {list(landing.PREVIEWED)};" in player
     # For 0.6 s of each round: looked for in every frame, where expect looks once a second.
-    page.wait_for_function("document.getElementById('demo-step').textContent == 'Step 4 of 32'")
-    early = _landing_pixels(page)
+    early = page.wait_for_function(
+        "() => document.getElementById('demo-step').textContent === 'Step 4 of 32'"
+        " && document.getElementById('demo').toDataURL()"
+    ).json_value()
     expect(page.locator("#demo-step")).to_have_text("Step 32 of 32", timeout=30_000)
     assert _landing_pixels(page) != early
     page.get_by_role("button", name="Pause").click()

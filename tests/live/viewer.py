@@ -215,6 +215,7 @@ async def pulse(
                 await asyncio.wait_for(over.wait(), 0.2)
 
     async with viewing(page):
+        await page.until_live()  # let in: what is said before that may be lost with the socket
         beating = asyncio.create_task(beat())
         try:
             yield took
