@@ -36,19 +36,27 @@ LONGEST_FIRST = (
 # Ordinary ones, by the seconds of a run on two cores. tests/live mostly waits: beside the others it
 # costs little, where several processes did it at the same time at the end nobody else worked.
 LONGER_FIRST = (
-    "tests/live",  # 450 s
-    "tests/access/test_matrix.py",  # 160 s
+    "tests/live",  # 330 s
+    "tests/access/test_matrix.py",  # 170 s
     "tests/schema/test_fuzz.py",
-    "gpu_worker/tests/test_render_command.py",
     "gpu_worker/tests/test_keeper.py",
     "gpu_worker/tests/test_finisher.py",
-    "jobs/tests/test_machine.py",  # 60 s
+    "gpu_worker/tests/test_render_command.py",  # 60 s
+    "tests/test_drill.py",
+    "gpu_worker/tests/test_runner.py",
+    "t2v_site/tests/test_backups_s3.py",
+    "gpu_worker/tests/test_nano_model.py",
+    "jobs/tests/test_machine.py",
+    "gpu_worker/tests/test_colours.py",
+    "gpu_worker/tests/test_nano_grammar.py",  # 20 s
+    "gpu_worker/tests/test_checkpoint.py",
+    "tests/browser/test_views.py",
+    "tests/deploy/test_rules.py",
+    "t2v_site/tests/test_backups.py",
+    "jobs/tests/test_api_lists.py",  # 16 s
     "t2v_site/tests/test_embedded.py",
     "jobs/tests/test_admin_people.py",
-    "gpu_worker/tests/test_nano_model.py",
     "t2v_site/tests/test_settings.py",
-    "t2v_site/tests/test_backups.py",
-    "gpu_worker/tests/test_runner.py",
     "gpu_worker/tests/test_caches.py",
     "gpu_worker/tests/test_compile.py",
     "tests/test_benchmarks.py",
@@ -57,7 +65,7 @@ LONGER_FIRST = (
     "tests/cli/test_downloading.py",
     "gpu_worker/tests/test_tail.py",
     "gpu_worker/tests/test_memory.py",
-    "tests/cli/test_submitting.py",  # 24 s
+    "tests/cli/test_submitting.py",
 )
 _WHOLE_FILE = re.compile(r"^pytestmark = .*\bmark\.whole\b", re.MULTILINE)
 
