@@ -265,6 +265,36 @@ def test_of_many_sweeps_one_looks(past: None, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.django_db(transaction=True)
+def test_who_asked_before_anothers_look_and_locks_after_it_does_not_look_again(
+    past: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a statement's snapshot and its lock: held up there by a lock of this test."""
+    gate = "pg_advisory_xact_lock(77)::text IS NOT NULL AND pg_try"
+    monkeypatch.setattr(load, "_DUE", load._DUE.replace("pg_try", gate))
+    monkeypatch.setattr(load, "TIMEOUT_MS", 60_000)
+    monkeypatch.setattr(load, "EVERY_SECONDS", load.AT_LATEST_SECONDS)
+
+    def late() -> list[str]:
+        try:
+            return load.refresh()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(77)")
+        asked = threads.submit(late)
+        until = monotonic() + 60
+        waiting = False
+        while not waiting:
+            assert monotonic() < until
+            cursor.execute("SELECT true FROM pg_locks WHERE objid = 77 AND NOT granted")
+            waiting = cursor.fetchone() is not None
+        assert load.refresh() == ["default"]
+        cursor.execute("SELECT pg_advisory_unlock(77)")
+        assert asked.result(60) == []
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_look_that_takes_too_long_is_given_up_and_the_sweep_goes_on(
     past: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
